@@ -1,0 +1,79 @@
+"""Shared vocabulary: what flows through the training line, and what each room promises the others."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+Views: TypeAlias = tuple[Float[Tensor, "b 3 _ _"], ...]
+"""One tensor per view, normalised, channels-last; views of one size share their shape."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a loader yields. (A dataclass: a named tuple's `index` field would shadow `tuple.index`.)"""
+
+    images: UInt8[Tensor, "b 3 h w"]
+    """uint8 0-255, RGB, channels-last memory; owned by the batch, never overwritten by the loader."""
+    labels: Int64[Tensor, "b"]
+    index: Int64[Tensor, "b"]
+    """Position in the dataset as loaded: 0..n-1, contiguous after subsetting, stable over shuffles and resumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """What the rest of the library needs to know of the images a loader serves."""
+
+    name: str
+    split: str
+    fingerprint: str
+    """Identity of the samples served (content, labels and order; a subset has its own)."""
+    num_samples: int
+    num_classes: int
+    height: int
+    width: int
+    mean: tuple[float, float, float]
+    """Per channel, of pixels scaled to 0-1."""
+    std: tuple[float, float, float]
+    class_names: tuple[str, ...] = ()
+
+
+class Loader(Protocol):
+    """Serves batches; the same `(seed, epoch number)` gives the same order on any loader, from any start step."""
+
+    info: DatasetInfo
+    batch_size: int
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        ...
+
+    def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
+        """Batches of one epoch from `start_step` on, without replaying the earlier ones."""
+        ...
+
+    def close(self) -> None: ...
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, worker threads as read back, cache state and options: for the start card and the record."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MethodOutput:
+    loss: Float[Tensor, ""]
+    logs: dict[str, Tensor]
+    """Detached scalars, still on the device: reading them is the caller's choice of when to wait."""
+
+
+class Method(Protocol):
+    """An `nn.Module` that owns its heads and, as `encoder`, the network it trains; not its optimiser."""
+
+    encoder: torch.nn.Module
+
+    def forward(self, views: Views, index: Tensor, labels: Tensor) -> MethodOutput:
+        """`labels` are for the supervised ceiling alone; no self-supervised method reads them."""
+        ...
