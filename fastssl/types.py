@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from fastssl.views import ViewParams, ViewSpec
+
 Views: TypeAlias = tuple[Float[Tensor, "b 3 _ _"], ...]
 """One tensor per view, normalised, channels-last; views of one size share their shape."""
 
@@ -76,4 +78,22 @@ class Method(Protocol):
 
     def forward(self, views: Views, index: Tensor, labels: Tensor) -> MethodOutput:
         """`labels` are for the supervised ceiling alone; no self-supervised method reads them."""
+        ...
+
+
+class AugmentBackend(Protocol):
+    """Applies drawn parameters to pixels: a deterministic function, no randomness of its own."""
+
+    name: str
+    reason: str
+    """Why this backend was taken, for the start card."""
+
+    def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
+        """None, or the reason why this spec cannot be applied on that device."""
+        ...
+
+    def apply(
+        self, images: UInt8[Tensor, "b 3 h w"], params: ViewParams, spec: ViewSpec, dtype: torch.dtype
+    ) -> Float[Tensor, "b 3 s s"]:
+        """Normalised views in channels-last memory."""
         ...

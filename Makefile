@@ -1,0 +1,38 @@
+# Each target is one command a user could type; `make` lists them.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/
+DATASET ?= demo
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint beton plots clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready  ## system packages (asks first where it must), virtual environment, this library
+
+$(VENV)/.ready: pyproject.toml constraints.txt tools/setup.sh
+	PYTHON=$(PYTHON) VENV=$(VENV) bash tools/setup.sh
+
+demo: setup  ## the main job in three minutes: data -> train five methods -> probe -> accuracy against compute
+	$(RUN)fastssl demo $(ARGS)
+
+test: setup  ## the fast tests
+	$(RUN)python -m pytest $(ARGS)
+
+test-all: setup  ## every test, slow ones too
+	$(RUN)python -m pytest -m "not gpu and not network" $(ARGS)
+
+lint: setup  ## ruff, pyright, import contracts
+	$(RUN)ruff check . && $(RUN)ruff format --check . && $(RUN)pyright && $(RUN)lint-imports --no-cache
+
+beton: setup  ## write a dataset: make beton DATASET=cifar10 ARGS="--root DIR"
+	$(RUN)fastssl beton write $(DATASET) $(ARGS)
+
+plots: setup  ## redraw every figure and table from the committed records
+	$(RUN)python tools/plots.py
+
+clean:  ## remove the environment and everything generated that git does not keep
+	rm -rf $(VENV) build dist runs .pytest_cache .ruff_cache

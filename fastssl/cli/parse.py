@@ -1,0 +1,39 @@
+"""From arguments to a command object, and from tyro's framed errors to one clear line."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import tyro
+
+CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands, tyro.conf.OmitSubcommandPrefixes)
+
+
+def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
+    """The module's `Command` filled from `arguments`. Raises SystemExit(0) after help, SystemExit(2) on wrong use."""
+    about = f"{(module.__doc__ or '').strip()}\n\nExample: {module.EXAMPLE}\n\n--json prints one JSON document last."
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            return tyro.cli(module.Command, args=list(arguments), prog=prog, description=about, config=CONFIG)
+    except SystemExit as request:
+        if request.code:
+            print(f"fastssl: {one_line(complaint.getvalue())} (see `{prog} --help`)", file=sys.stderr)
+        raise
+
+
+def one_line(framed: str) -> str:
+    """The substance of a framed error: its title gone, help text cut, whitespace folded."""
+    lines = [line.strip("│╭╰─╮╯ ") for line in framed.splitlines()[1:]]
+    substance = []
+    for line in lines:
+        if line.startswith(("Argument helptext", "For full helptext", "Full helptext")):
+            break
+        if line and not set(line) <= {"─"}:
+            substance.append(line)
+    text = " ".join(substance).replace("Perhaps you meant:", "perhaps you meant")
+    return re.sub(r"\s+", " ", text)[:300] or "these arguments cannot be read"

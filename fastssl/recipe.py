@@ -1,0 +1,147 @@
+"""A run is a value: one frozen `Recipe` says all of it, and its hash names it.
+
+`Recipe.identity(...)` covers every field that changes the result, the dataset's fingerprint included, so two runs share
+a directory only when they would produce the same numbers. Fields that only change how fast or how often something is
+saved are listed in `RESULT_FREE` and stay out of the hash.
+"""
+
+import dataclasses
+import hashlib
+import json
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from fastssl.errors import InputError
+from fastssl.methods import MethodConfig
+from fastssl.methods.simclr import SimCLRConfig
+from fastssl.models import ModelConfig
+from fastssl.optim import OptimConfig
+from fastssl.views import ViewSpec
+
+RESULT_FREE = ("name", "workers", "checkpoint_s")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which images, how many of them, and who serves them."""
+
+    dataset: str = "demo"
+    """Name of a written dataset (`fastssl beton write NAME`)."""
+    loader: Literal["auto", "ffcv", "resident", "folder"] = "auto"
+    fraction: float = 1.0
+    """Class-balanced share of the training images to learn from, in (0, 1]."""
+    subset_seed: int = 0
+    """Which subset, when `fraction` is below 1."""
+    workers: int = 2
+    """Threads (ffcv, resident) or processes (folder) that serve batches; changes speed, never a pixel."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """How often, and on what, the encoder is probed. Probing stops the clock."""
+
+    probes: int = 5
+    """Evaluations over the run, evenly spaced in progress; the last one is the final weights."""
+    test_split: Literal["test", "val"] = "test"
+    """`val` while choosing hyperparameters, so that the test split stays unseen."""
+    knn_k: int = 20
+    knn_temperature: float = 0.07
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run. Component configs own their fields; flags on the command line are these fields' names."""
+
+    name: str
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    method: MethodConfig = field(default_factory=SimCLRConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    spec: ViewSpec = field(default_factory=ViewSpec)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    views: int = 2
+    """Augmented views per image and step."""
+    batch_size: int = 256
+    """Images per step (not views)."""
+    epochs: int = 100
+    """Passes over the training images; ignored when `budget_s` is given."""
+    budget_s: float | None = None
+    """Seconds of training clock to spend instead of a number of epochs; the schedule ends when the budget does."""
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    compile: bool = False
+    """Run the encoder through torch.compile; its warm-up is charged to the clock's compile phase."""
+    backend: Literal["auto", "reference", "kornia", "cpu"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: int = 0
+    checkpoint_s: float = 60.0
+    """Least seconds between two checkpoints; 0 saves after every step."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.data.fraction <= 1:
+            raise InputError(f"fraction={self.data.fraction} is not a share of the images; give a number in (0, 1]")
+        if self.views < 1:
+            raise InputError(f"views={self.views} leaves nothing to look at; give 1 or more")
+        if self.batch_size < 2:
+            raise InputError(f"batch_size={self.batch_size} has no batch statistics; give 2 or more")
+        if self.epochs < 1:
+            raise InputError(f"epochs={self.epochs} trains nothing; give 1 or more")
+        if self.budget_s is not None and not self.budget_s > 0:
+            raise InputError(f"budget_s={self.budget_s} is not a time; give a number of seconds above 0")
+        if self.probe.probes < 1:
+            raise InputError(f"probes={self.probe.probes} measures nothing; give 1 or more")
+
+    def specs(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> tuple[ViewSpec, ...]:
+        """One spec per view; the dataset's own mean and std stand in where the recipe names none."""
+        spec = dataclasses.replace(self.spec, mean=self.spec.mean or mean, std=self.spec.std or std)
+        return (spec,) * self.views
+
+    def to_json(self) -> dict[str, Any]:
+        """A plain dictionary that `from_json` turns back into an equal recipe."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Recipe":
+        """Errors: `InputError` for an unknown or missing field: a recipe of another version is not guessed at."""
+        return _build(cls, values, "recipe")
+
+    def identity(self, **facts: str) -> str:
+        """Hex SHA-256 of everything that changes the result; `facts` adds what only the machine knows
+        (dataset fingerprint, device and backend as resolved)."""
+        content = {"recipe": _without(self.to_json(), RESULT_FREE), "facts": facts}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _without(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {k: _without(v, names) if isinstance(v, dict) else v for k, v in values.items() if k not in names}
+
+
+def _build(kind: type[T], values: dict[str, Any], where: str) -> T:
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(values) - {f.name for f in dataclasses.fields(kind)})  # pyright: ignore[reportArgumentType]
+    if unknown:
+        raise InputError(f"{where} has the unknown field {unknown[0]!r}; it was written by another version of fastssl")
+    built = {name: _convert(hints[name], value, f"{where}.{name}") for name, value in values.items()}
+    try:
+        return kind(**built)
+    except TypeError as error:
+        raise InputError(f"{where} is incomplete ({error}); it was written by another version of fastssl") from error
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        candidates = [c for c in _members(hint) if dataclasses.is_dataclass(c)]
+        if len(candidates) > 1:  # a union of component configs: each carries its own `kind`
+            candidates = [c for c in candidates if c.kind == value.get("kind")]  # pyright: ignore
+        if len(candidates) != 1:
+            raise InputError(f"{where} has kind={value.get('kind')!r}, which this version of fastssl does not know")
+        return _build(candidates[0], value, where)  # pyright: ignore
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return typing.get_args(hint)
+    return (hint,)

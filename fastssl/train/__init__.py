@@ -1,0 +1,5 @@
+"""Recipe in, checkpoints and records out. `loop.train` is the one place where a run happens."""
+
+from fastssl.train.loop import TrainResult, train
+
+__all__ = ["TrainResult", "train"]

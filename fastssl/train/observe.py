@@ -1,0 +1,53 @@
+"""One evaluation point of a run, as the record that every curve and table is later made from."""
+
+from typing import Any
+
+from fastssl.recipe import Recipe
+from fastssl.telemetry.clock import Clock
+from fastssl.telemetry.records import new_record
+from fastssl.train.checkpoint import Position
+from fastssl.train.probe import Prober
+from fastssl.train.run_dir import RunDir
+from fastssl.train.setup import Parts, dataset_facts
+
+
+def observation(
+    run: RunDir,
+    recipe: Recipe,
+    parts: Parts,
+    position: Position,
+    clock: Clock,
+    metrics: dict[str, float],
+    prober: Prober,
+) -> dict[str, Any]:
+    """The record of this moment: what was run, what it has cost so far, and what the probes say."""
+    epoch = position.epoch + position.step_in_epoch / len(parts.loader)
+    final = position.probes_done == recipe.probe.probes
+    return new_record(
+        suite="train",
+        case={
+            "run": run.run_id,
+            "name": recipe.name,
+            "method": recipe.method.kind,
+            "seed": recipe.seed,
+            "epoch": epoch,
+            "step": position.step,
+            "final": final,
+            "protocol": prober.protocol,
+            "loader": parts.loader.describe(),
+            "backend": parts.backend.name,
+            "recipe": recipe.to_json(),
+        },
+        scope=["decode", "augment", "h2d", "train_step"],
+        clock=clock.record(),
+        budget={
+            "gpu_h": clock.gpu_hours("train", "data"),
+            "views": position.views,
+            "images": position.images,
+            "steps": position.step,
+            "flops": None,
+            "joules": None,
+        },
+        metrics=metrics,
+        dataset=dataset_facts(parts.info),
+    )

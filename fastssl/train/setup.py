@@ -1,0 +1,145 @@
+"""From a recipe to the parts that run it, and the card that says which path each part took."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import torch
+
+from fastssl.augment import get_backend, make_views
+from fastssl.data.open import open_loader
+from fastssl.errors import InputError
+from fastssl.optim import set_lr
+from fastssl.recipe import Recipe
+from fastssl.telemetry.environment import device_facts
+from fastssl.train.checkpoint import Trainable, random_state, restore_random_state
+from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput
+from fastssl.views import ViewSpec
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+
+
+def resolve_device(asked: str) -> torch.device:
+    """`auto` is CUDA when there is any. Errors: CUDA asked for and absent."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("device=cuda but torch sees no CUDA device; give --device cpu, or see `fastssl doctor`")
+    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything one run holds on to."""
+
+    recipe: Recipe
+    device: torch.device
+    loader: Loader
+    backend: AugmentBackend
+    specs: tuple[ViewSpec, ...]
+    trainable: Trainable
+
+    @property
+    def info(self) -> DatasetInfo:
+        return self.loader.info
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.recipe.precision]
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What decides the result beside the recipe: goes into the run's identity."""
+        return {"fingerprint": self.info.fingerprint, "device": self.device.type, "backend": self.backend.name}
+
+    def step(self, batch: Batch, epoch: int) -> MethodOutput:
+        """One optimisation step: views, loss, gradients, update. Never waits for the device."""
+        trainable, recipe = self.trainable, self.recipe
+        views = make_views(batch, self.specs, self.backend, seed=recipe.seed, epoch=epoch, dtype=self.dtype)
+        with torch.autocast(self.device.type, self.dtype, enabled=recipe.precision != "fp32"):
+            output = trainable.method(views, batch.index, batch.labels)
+        trainable.scaler.scale(output.loss).backward()
+        trainable.scaler.step(trainable.optimizer)
+        trainable.scaler.update()
+        trainable.optimizer.zero_grad(set_to_none=True)
+        return output
+
+
+def build(recipe: Recipe) -> Parts:
+    """Opens the data and builds the networks. The weights depend on `recipe.seed` alone."""
+    device = resolve_device(recipe.device)
+    backend = get_backend(recipe.backend, device)
+    data = recipe.data
+    loader = open_loader(
+        data.loader,
+        data.dataset,
+        "train",
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+        fraction=data.fraction,
+        subset_seed=data.subset_seed,
+        num_workers=data.workers,
+        device=str(device),
+    )
+    return Parts(recipe, device, loader, backend, recipe.specs(loader.info.mean, loader.info.std),
+                 _trainable(recipe, loader.info, device))  # fmt: skip
+
+
+def _trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Trainable:
+    torch.manual_seed(recipe.seed)
+    encoder, dim = recipe.model.build()
+    method = recipe.method.build(encoder, dim, info).to(device=device, memory_format=torch.channels_last)  # pyright: ignore
+    if recipe.compile:
+        method.encoder.compile()  # in place: the names in a checkpoint stay those of the plain encoder
+    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    return Trainable(method, recipe.optim.build(method), scaler)
+
+
+def warm_up(parts: Parts, steps: int = 2) -> None:
+    """Pays for compilation (torch.compile, numba, kernel selection) on made-up images, then undoes every trace.
+
+    Weights, buffers, optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
+    """
+    before = _copied(parts.trainable.state_dict())
+    rng = random_state()
+    count, info = parts.recipe.batch_size, parts.info
+    index = torch.arange(count, device=parts.device) % info.num_samples
+    pixels = torch.arange(count * 3 * info.height * info.width, device=parts.device) * 2654435761 % 251
+    images = pixels.view(count, 3, info.height, info.width).to(torch.uint8, memory_format=torch.channels_last)
+    set_lr(parts.trainable.optimizer, 0.0)
+    for _ in range(steps):
+        parts.step(Batch(images, index % max(info.num_classes, 1), index), epoch=0)
+    parts.trainable.load_state_dict(before)
+    parts.trainable.optimizer.state.clear()
+    restore_random_state(rng)
+
+
+def _copied(state):
+    if isinstance(state, torch.Tensor):
+        return state.clone()
+    if isinstance(state, dict):
+        return {name: _copied(value) for name, value in state.items()}
+    if isinstance(state, list):
+        return [_copied(value) for value in state]
+    return state
+
+
+def start_card(parts: Parts, run_id: str) -> list[str]:
+    """Which path was taken and why: one line per choice."""
+    recipe, info = parts.recipe, parts.info
+    facts, loader = device_facts(parts.device.type), parts.loader.describe()
+    length = f"{recipe.budget_s:g} s of training clock" if recipe.budget_s else f"{recipe.epochs} epochs"
+    parameters = sum(p.numel() for p in parts.trainable.method.parameters())
+    return [
+        f"run       {run_id}",
+        f"method    {recipe.method.kind}, {recipe.views} views of {recipe.spec.size} px, {parameters / 1e6:.2f} M parameters",
+        f"data      {info.name}/{info.split}: {info.num_samples} images {info.height}x{info.width}, "
+        f"fingerprint {info.fingerprint[:12]}",
+        f"loader    {loader.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in loader.items()),
+        f"augment   {parts.backend.name}: {parts.backend.reason}",
+        f"compute   {facts['name']}, {recipe.precision}, channels-last, torch threads {torch.get_num_threads()}"
+        + (", torch.compile" if recipe.compile else ""),
+        f"length    {length}, batch {recipe.batch_size}, {recipe.probe.probes} probes",
+    ]  # fmt: skip
+
+
+def dataset_facts(info: DatasetInfo) -> dict[str, object]:
+    values = dataclasses.asdict(info)
+    return {"id": info.name} | {k: values[k] for k in ("split", "fingerprint", "num_samples", "height", "width")}
