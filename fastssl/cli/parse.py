@@ -10,7 +10,12 @@ from typing import Any
 
 import tyro
 
-CONFIG = (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands, tyro.conf.OmitSubcommandPrefixes)
+CONFIG = (
+    tyro.conf.OmitArgPrefixes,
+    tyro.conf.OmitSubcommandPrefixes,
+    tyro.conf.AvoidSubcommands,
+    tyro.conf.CascadeSubcommandArgs,
+)
 
 
 def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:

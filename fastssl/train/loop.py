@@ -38,7 +38,7 @@ def train(
     resume: Path | None = None,
     fresh: bool = False,
     say: Callable[[str], None] = print,
-    progress: Callable[[float, str], None] = lambda share, label: None,
+    progress: Callable[[float], None] = lambda share: None,
 ) -> TrainResult:
     """Trains a recipe, probes it along the way, and returns the final metrics.
 
@@ -48,7 +48,7 @@ def train(
         resume: a run directory to continue from its last checkpoint.
         fresh: start over although a run of this identity exists.
         say: takes the start card and one line per epoch and probe.
-        progress: takes the share done, 0 to 1, and a label; called every step.
+        progress: takes the share done, 0 to 1; called every step.
 
     Errors: `InputError` for an impossible recipe, missing data, a damaged checkpoint, or a loss that is not finite.
     """
@@ -109,7 +109,7 @@ def train(
                     if hasattr(method, "on_step_end"):
                         method.on_step_end(position.step)
                     share = share_done()
-                    progress(share, f"epoch {position.epoch}")
+                    progress(share)
                     if position.step % guard.every_steps == 0:
                         guard.check(None, position, last_good)
 

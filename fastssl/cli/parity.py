@@ -1,0 +1,34 @@
+"""Do the loaders give the same distribution of views as torchvision's own pipeline? Exit status 1 when one does not."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import tyro
+
+from fastssl.cli.console import Console
+from fastssl.parity import run_parity
+from fastssl.views import ViewSpec
+
+EXAMPLE = "fastssl parity cifar10 --loaders ffcv,resident,folder"
+
+
+@dataclass(frozen=True)
+class Command:
+    dataset: tyro.conf.Positional[str]
+    """Name of a written dataset, or a .beton file."""
+    loaders: str = "ffcv,resident,folder"
+    """Comma-separated: ffcv, resident, folder."""
+    images: int = 2000
+    """Images compared per loader."""
+    backend: str = "auto"
+    seed: int = 0
+    spec: ViewSpec = field(default_factory=ViewSpec)
+
+    def run(self, console: Console) -> dict[str, Any]:
+        loaders = tuple(name.strip() for name in self.loaders.split(","))
+        report = run_parity(
+            self.dataset, loaders, self.spec, num_images=self.images, seed=self.seed, backend=self.backend
+        )
+        console.table(report.HEADER, report.as_rows())
+        console.say("parity holds" if report.ok else "parity FAILS: the rows marked NO are outside their bound")
+        return report.to_json()

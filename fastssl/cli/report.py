@@ -1,0 +1,44 @@
+"""Tables and figures from records: accuracy against compute-hours, views processed and epochs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from fastssl.cli.console import Console
+
+EXAMPLE = "fastssl report budget results/demo --out budget"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Accuracy against compute: one table, one figure with three panels (PNG and SVG), one CSV."""
+
+    records: tyro.conf.Positional[tuple[Path, ...]]
+    """Record files, run directories, or folders of them."""
+    out: Path = Path("budget")
+    """Path of the outputs without their ending."""
+    allow_mixed: bool = False
+    """Draw runs of different datasets, devices or probe protocols on one axis, and say so in the title."""
+
+    def run(self, console: Console) -> dict[str, Any]:
+        from fastssl.report.figures import budget_csv, budget_figure
+        from fastssl.report.load import load_runs
+        from fastssl.report.tables import budget_table
+
+        frame = load_runs(self.records)
+        files = [*budget_figure(frame, self.out, allow_mixed=self.allow_mixed), budget_csv(frame, self.out)]
+        table = budget_table(frame)
+        console.table(table.header, table.rows)
+        for path in files:
+            console.say(f"wrote {path}")
+        return {"files": [str(path) for path in files], "rows": table.to_json()}
+
+
+@dataclass(frozen=True)
+class Command:
+    action: Budget
+
+    def run(self, console: Console) -> dict[str, Any]:
+        return self.action.run(console)

@@ -1,0 +1,101 @@
+"""Recipes on CIFAR-10: ResNet-18 for a GPU, and `nano` variants for a machine without one.
+
+Views are those of the small-projector paper (Agrawal 2023): crops of 8-100 % of the area, flip, colour jitter
+.4/.4/.4 with no hue, grayscale, no blur.
+"""
+
+from dataclasses import replace
+
+from fastssl.methods.barlow_twins import BarlowTwinsConfig
+from fastssl.methods.diet import DIETConfig
+from fastssl.methods.random_encoder import RandomEncoderConfig
+from fastssl.methods.simclr import SimCLRConfig
+from fastssl.methods.supervised import SupervisedConfig
+from fastssl.methods.vicreg import VICRegConfig
+from fastssl.models import ModelConfig
+from fastssl.optim import OptimConfig
+from fastssl.recipe import DataConfig, ProbeConfig, Recipe
+from fastssl.views import ViewSpec
+
+VIEW = ViewSpec(size=32, crop_scale=(0.08, 1.0), hue=0.0)
+
+
+def cifar10_simclr() -> Recipe:
+    """SimCLR, ResNet-18, 100 epochs.
+
+    Command: fastssl train cifar10-simclr. Hardware: one GPU. Price and accuracy: not yet run.
+    """
+    return Recipe(
+        name="cifar10-simclr",
+        data=DataConfig(dataset="cifar10"),
+        model=ModelConfig(arch="resnet18"),
+        method=SimCLRConfig(temperature=0.5),
+        optim=OptimConfig(optimiser="adamw", lr=1e-3, weight_decay=1e-4, warmup_fraction=0.05),
+        spec=VIEW,
+        probe=ProbeConfig(probes=10),
+        batch_size=512,
+        epochs=100,
+    )
+
+
+def cifar10_barlow() -> Recipe:
+    """Barlow Twins, ResNet-18, small projector (d = 256, redundancy weight 3/d), 100 epochs; not yet run."""
+    return replace(cifar10_simclr(), name="cifar10-barlow", method=BarlowTwinsConfig(projector_dim=256))
+
+
+def cifar10_vicreg() -> Recipe:
+    """VICReg, ResNet-18, 100 epochs; not yet run."""
+    return replace(cifar10_simclr(), name="cifar10-vicreg", method=VICRegConfig())
+
+
+def cifar10_diet() -> Recipe:
+    """DIET at strength 3 without erasing, ResNet-18, long schedule (Ibrahim 2024); not yet run."""
+    spec = replace(VIEW, hue=0.2, jitter_p=0.3, blur_p=0.2)
+    optim = OptimConfig(optimiser="adamw", lr=1e-3, weight_decay=0.05, warmup_fraction=0.02)
+    return replace(cifar10_simclr(), name="cifar10-diet", method=DIETConfig(), spec=spec, optim=optim, views=1,
+                   batch_size=256, epochs=500)  # fmt: skip
+
+
+def cifar10_supervised() -> Recipe:
+    """Cross-entropy on the labels, ResNet-18, crops of 25-100 % and flips: the ceiling; not yet run."""
+    spec = replace(VIEW, crop_scale=(0.25, 1.0), jitter_p=0.0, gray_p=0.0)
+    return replace(cifar10_simclr(), name="cifar10-supervised", method=SupervisedConfig(), spec=spec, views=1)
+
+
+def cifar10_random() -> Recipe:
+    """The untrained ResNet-18, its BatchNorm statistics settled in one pass: the floor."""
+    return replace(cifar10_simclr(), name="cifar10-random", method=RandomEncoderConfig(), views=1, epochs=1,
+                   probe=ProbeConfig(probes=1))  # fmt: skip
+
+
+def cifar10_nano_simclr() -> Recipe:
+    """SimCLR with the nano net on two CPU cores, ten minutes of training clock."""
+    return _nano(cifar10_simclr(), "cifar10-nano-simclr")
+
+
+def cifar10_nano_supervised() -> Recipe:
+    """The nano net on labels, ten minutes of training clock: the ceiling of the CPU runs."""
+    return _nano(cifar10_supervised(), "cifar10-nano-supervised")
+
+
+def cifar10_nano_random() -> Recipe:
+    """The untrained nano net: the floor of the CPU runs."""
+    return replace(_nano(cifar10_random(), "cifar10-nano-random"), budget_s=None)
+
+
+def _nano(recipe: Recipe, name: str) -> Recipe:
+    optim = replace(recipe.optim, lr=2e-3)
+    return replace(recipe, name=name, model=ModelConfig(arch="nano"), optim=optim, budget_s=600.0)
+
+
+ALL = (
+    cifar10_simclr,
+    cifar10_barlow,
+    cifar10_vicreg,
+    cifar10_diet,
+    cifar10_supervised,
+    cifar10_random,
+    cifar10_nano_simclr,
+    cifar10_nano_supervised,
+    cifar10_nano_random,
+)
