@@ -1,0 +1,134 @@
+"""The .beton format, version 2, as FFCV 1.x lays it out; what of it this library reads, writes and refuses.
+
+    header (24 bytes) | field descriptors (1041 each) | metadata (one record per sample) | payloads | allocation table
+
+All numbers are little-endian and pointers count from the start of the file. The metadata record of an image holds its
+mode, width, height and the pointer of its payload; the allocation table, which ends the file, holds each payload's
+size. No payload crosses a page boundary. A file whose table pointer is 0 was never finished.
+
+FFCV reads nothing from the 1,024 argument bytes of an integer field. A writer of this library keeps the file's
+fingerprint there, so that a sidecar can be told from the sidecar of another file.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from ffcv.fields import IntField, RGBImageField
+from ffcv.types import (
+    ALLOC_TABLE_TYPE,
+    CURRENT_VERSION,
+    TYPE_ID_HANDLER,
+    FieldDescType,
+    HeaderType,
+    get_handlers,
+    get_metadata_type,
+)
+
+from fastssl.errors import InputError
+
+MODE_JPG = 0
+MODE_RAW = 1
+MIN_PAGE_BYTES = 1 << 21
+MAX_PAGE_BYTES = 1 << 31
+"""FFCV keeps the page size in 32 bits and wants a power of two."""
+MAX_SIDE_PX = 65_535
+"""Width and height are 16-bit."""
+_FINGERPRINT_TAG = b"fastssl:"
+_MAX_FIELDS = 64
+
+METADATA_TYPE = get_metadata_type([RGBImageField(), IntField()])
+"""Of the files written here: f0 the image (mode, width, height, data_ptr), f1 the label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The parts of an open file, as views into it."""
+
+    page_bytes: int
+    fields: dict[str, str]
+    """Field name -> the name of FFCV's class for it, in file order."""
+    metadata: np.ndarray
+    allocations: np.ndarray
+    data_begin: int
+    data_end: int
+    """Payloads lie in [data_begin, data_end)."""
+    fingerprint: str | None
+    """As the writer left it in the label's descriptor; None in files written by FFCV."""
+
+
+def describe_fields(fingerprint: str) -> np.ndarray:
+    """Descriptors of the two fields written here, `image` and `label`."""
+    type_ids = {handler: type_id for type_id, handler in TYPE_ID_HANDLER.items()}
+    descriptors = np.zeros(2, dtype=FieldDescType)
+    for row, (name, field) in zip(descriptors, (("image", RGBImageField()), ("label", IntField()))):
+        row["type_id"] = type_ids[type(field)]
+        row["name"][: len(name)] = np.frombuffer(name.encode("ascii"), dtype=np.uint8)
+        row["arguments"][:] = field.to_binary()[0]
+    note = _FINGERPRINT_TAG + bytes.fromhex(fingerprint)
+    descriptors[1]["arguments"][: len(note)] = np.frombuffer(note, dtype=np.uint8)
+    return descriptors
+
+
+def describe_header(num_samples: int, page_bytes: int, table_pointer: int) -> np.ndarray:
+    """The header of a finished file."""
+    header = np.zeros(1, dtype=HeaderType)
+    header["version"], header["num_fields"], header["page_size"] = CURRENT_VERSION, 2, page_bytes
+    header["num_samples"], header["alloc_table_ptr"] = num_samples, table_pointer
+    return header
+
+
+def read_layout(content: np.ndarray, path: Path) -> Layout:
+    """Take the file's bytes apart; raises `InputError`, in one line, for anything that is not a whole beton."""
+    header = _read_header(content, path)
+    fields_end = HeaderType.itemsize + int(header["num_fields"]) * FieldDescType.itemsize
+    table_begin, num_samples = int(header["alloc_table_ptr"]), int(header["num_samples"])
+    if fields_end > table_begin:
+        raise _refuse(path, "its field descriptors run past its data", "write it again")
+    descriptors = content[HeaderType.itemsize : fields_end].view(FieldDescType)
+    fields, record = _read_fields(descriptors, path)
+    data_begin = fields_end + num_samples * record.itemsize
+    if data_begin > table_begin:
+        raise _refuse(path, f"it has no room for the {num_samples} samples it claims", "write it again")
+    metadata = content[fields_end:data_begin].view(record)
+    allocations = content[table_begin:].view(ALLOC_TABLE_TYPE)
+    fingerprint = next((_read_fingerprint(row) for row in descriptors if _read_fingerprint(row)), None)
+    return Layout(int(header["page_size"]), fields, metadata, allocations, data_begin, table_begin, fingerprint)
+
+
+def _refuse(path: Path, reason: str, fix: str) -> InputError:
+    return InputError(f"{os.fspath(path)} is not a whole .beton file: {reason}; {fix}")
+
+
+def _read_header(content: np.ndarray, path: Path) -> Any:
+    if content.size < HeaderType.itemsize:
+        raise _refuse(path, f"it has only {content.size} bytes", "write it again")
+    header = content[: HeaderType.itemsize].view(HeaderType)[0]
+    page_bytes, table_begin = int(header["page_size"]), int(header["alloc_table_ptr"])
+    if not 1 <= header["num_fields"] <= _MAX_FIELDS or page_bytes < 1 or page_bytes & (page_bytes - 1):
+        raise _refuse(path, "its header is not FFCV's", "give a file written by `fastssl beton write` or FFCV")
+    if header["version"] != CURRENT_VERSION:
+        raise _refuse(path, f"it has version {header['version']}, not {CURRENT_VERSION}", "write it again")
+    if table_begin == 0:
+        raise _refuse(path, "its writer never finished", "write it again")
+    if table_begin > content.size or (content.size - table_begin) % ALLOC_TABLE_TYPE.itemsize:
+        raise _refuse(path, f"it was cut off at {content.size} bytes", "write or copy it again")
+    return header
+
+
+def _read_fields(descriptors: np.ndarray, path: Path) -> tuple[dict[str, str], np.dtype]:
+    names = [bytes(row["name"]).split(b"\0")[0].decode("ascii", "replace") for row in descriptors]
+    try:
+        handlers = cast(list[Any], get_handlers(descriptors))
+    except (KeyError, ValueError, TypeError) as error:
+        raise _refuse(path, "a field descriptor is damaged", "write it again") from error
+    if None in handlers or len(set(names)) != len(names):
+        raise _refuse(path, "it has a custom or repeated field", "write it with FFCV's own fields")
+    return {name: type(handler).__name__ for name, handler in zip(names, handlers)}, get_metadata_type(handlers)
+
+
+def _read_fingerprint(descriptor: Any) -> str | None:
+    note = bytes(descriptor["arguments"][: len(_FINGERPRINT_TAG) + 32])
+    return note[len(_FINGERPRINT_TAG) :].hex() if note.startswith(_FINGERPRINT_TAG) else None
