@@ -6,7 +6,7 @@ sorting by those bits is a uniform shuffle that needs no state, so an epoch can 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt64
@@ -92,6 +92,9 @@ class Schedule:
         if self.drop_last:
             return self.num_samples // self.batch_size
         return -(-self.num_samples // self.batch_size)
+
+    def describe(self) -> dict[str, Any]:
+        return {"batch_size": self.batch_size, "order": self.order, "seed": self.seed, "drop_last": self.drop_last}
 
     def positions(self, epoch: int, start_step: int = 0) -> Int64[np.ndarray, "m"]:
         """Positions served in one epoch from `start_step` on, in order."""

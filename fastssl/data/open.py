@@ -1,0 +1,92 @@
+"""One door to every loader."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastssl.data.ffcv_loader import FfcvLoader
+from fastssl.data.folder import FolderLoader
+from fastssl.data.memory import free_bytes
+from fastssl.data.order import Order, Schedule
+from fastssl.data.paths import beton_path, betons_dir
+from fastssl.data.resident import Progress, ResidentLoader
+from fastssl.data.served import Served, serve
+from fastssl.errors import InputError
+from fastssl.types import Loader
+
+KINDS = ("auto", "ffcv", "resident", "folder")
+
+
+def open_loader(
+    kind: str = "auto",
+    dataset: str | Path = "",
+    split: str = "train",
+    batch_size: int = 256,
+    seed: int = 0,
+    order: Order = "random",
+    drop_last: bool = True,
+    fraction: float = 1.0,
+    subset_seed: int = 0,
+    num_workers: int = 2,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Loader:
+    """A loader of a dataset by name (its beton in `betons_dir()`), or of a path that ends in `.beton`.
+
+    `kind="auto"` takes `resident` when the decoded images fit in a quarter of the device's free memory, else `ffcv`;
+    `describe()["reason"]` says which and why. `progress` is called while a resident set is decoded. Raises
+    `InputError` for an unknown kind, a beton that is missing or damaged, images of several sizes, or bad numbers.
+    """
+    if kind not in KINDS:
+        raise InputError(f"loader={kind!r} is unknown; give one of {', '.join(KINDS)}")
+    served = serve(find_beton(dataset, split), fraction, subset_seed)
+    schedule = Schedule(
+        num_samples=served.info.num_samples, batch_size=batch_size, seed=seed, order=order, drop_last=drop_last
+    )
+    reason = "asked for"
+    if kind == "auto":
+        kind, reason = _choose(served, device)
+    options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason}
+    if kind == "resident":
+        return ResidentLoader(served, schedule, progress=progress, **options)
+    return {"ffcv": FfcvLoader, "folder": FolderLoader}[kind](served, schedule, **options)
+
+
+def find_beton(dataset: str | Path, split: str = "train") -> Path:
+    """Path of an existing beton. Beside a path `X-train.beton`, other splits are looked for as `X-<split>.beton`."""
+    name = str(dataset)
+    if not name:
+        raise InputError("dataset is empty; give the name of a dataset or the path of a .beton file")
+    if name.endswith(".beton"):
+        return _split_of_file(Path(name), split)
+    path = beton_path(name, split)
+    if not path.is_file():
+        raise InputError(
+            f"dataset={name} has no {path.name} in {betons_dir()}; type `fastssl beton write {name}`{_also(name)}"
+        )
+    return path
+
+
+def _split_of_file(path: Path, split: str) -> Path:
+    """A path means itself for "train"; serving it for another split would test on what was trained on."""
+    if split != "train" and not path.stem.endswith(f"-{split}"):
+        if not path.stem.endswith("-train"):
+            raise InputError(f"dataset={path} is one split; name files X-train.beton, X-{split}.beton to have {split}")
+        path = path.with_name(f"{path.stem.removesuffix('-train')}-{split}.beton")
+    if not path.is_file():
+        raise InputError(f"dataset={path} is not a file; write it with `fastssl beton write` or mend the path")
+    return path
+
+
+def _also(name: str) -> str:
+    splits = sorted(path.stem.removeprefix(f"{name}-") for path in betons_dir().glob(f"{name}-*.beton"))
+    return f" (there is split {', '.join(splits)})" if splits else ""
+
+
+def _choose(served: Served, device: torch.device | str) -> tuple[str, str]:
+    needed, free = served.decoded_bytes, free_bytes(device)
+    sizes = f"{needed / 1e6:.0f} MB decoded, {free / 1e6:.0f} MB free on {device}"
+    if needed <= free / 4:
+        return "resident", f"auto: fits in a quarter of free memory ({sizes})"
+    return "ffcv", f"auto: does not fit in a quarter of free memory ({sizes})"

@@ -1,0 +1,97 @@
+"""What a loader serves: which samples of a beton, their labels, and the facts the rest of the library needs."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64
+
+from fastssl.data.beton import BetonFile
+from fastssl.data.order import subset_indices
+from fastssl.errors import InputError
+from fastssl.types import DatasetInfo
+
+_MAX_MEASURED = 10_000
+"""Images read for mean and standard deviation when no sidecar tells them: a standard error below 1 % of the std."""
+
+
+@dataclass(frozen=True)
+class Served:
+    beton: BetonFile
+    path: Path
+    source: Int64[np.ndarray, "n"]
+    """Position in the beton of each sample served; increasing."""
+    labels: Int64[np.ndarray, "n"]
+    info: DatasetInfo
+
+    @property
+    def decoded_bytes(self) -> int:
+        """All samples as uint8 pixels."""
+        return self.info.num_samples * self.info.height * self.info.width * 3
+
+
+def serve(path: Path, fraction: float = 1.0, subset_seed: int = 0) -> Served:
+    """Open a beton and choose the samples; refuses images of several sizes, which no batch can hold."""
+    beton = BetonFile(path)
+    _require_one_size(beton, path)
+    labels = np.asarray(beton.labels, dtype=np.int64)
+    source = subset_indices(labels, fraction, subset_seed)
+    return Served(beton, path, source, labels[source], loader_info(beton, path, source))
+
+
+def loader_info(beton: BetonFile, path: Path, source: Int64[np.ndarray, "n"] | None = None) -> DatasetInfo:
+    """Facts of the samples at positions `source` (all when None), from the sidecar or, without one, the content.
+
+    `mean` and `std` are those of the whole beton: a subset is normalised like its parent, as published runs do.
+    """
+    sidecar = beton.sidecar or {}
+    fingerprint = sidecar.get("fingerprint") or beton.fingerprint()
+    num_samples = beton.num_samples
+    if source is not None and len(source) < num_samples:
+        fingerprint = _subset_fingerprint(fingerprint, source)
+        num_samples = len(source)
+    mean, std = (sidecar.get("mean"), sidecar.get("std")) if sidecar.get("std") else _measure_pixels(beton)
+    height, width = (int(side) for side in beton.sizes[0])
+    return DatasetInfo(
+        name=sidecar.get("name") or path.stem,
+        split=sidecar.get("split") or "",
+        fingerprint=fingerprint,
+        num_samples=num_samples,
+        num_classes=int(sidecar.get("num_classes") or np.max(beton.labels, initial=-1) + 1),
+        height=height,
+        width=width,
+        mean=tuple(mean),
+        std=tuple(std),
+        class_names=tuple(beton.class_names or ()),
+    )
+
+
+def _require_one_size(beton: BetonFile, path: Path) -> None:
+    smallest, largest = beton.sizes.min(axis=0), beton.sizes.max(axis=0)
+    if np.any(smallest != largest):
+        low, high = ("x".join(str(int(side)) for side in size) for size in (smallest, largest))
+        raise InputError(
+            f"{path.name}: its images measure {low} to {high} pixels and a batch holds one size; "
+            f"write it again with `fastssl beton write --square N`"
+        )
+
+
+def _subset_fingerprint(fingerprint: str, source: Int64[np.ndarray, "n"]) -> str:
+    digest = hashlib.sha256(fingerprint.encode())
+    digest.update(source.astype("<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _measure_pixels(beton: BetonFile) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images."""
+    count = min(beton.num_samples, _MAX_MEASURED)
+    total, total_squares, num_pixels = np.zeros(3), np.zeros(3), 0
+    for index in np.linspace(0, beton.num_samples - 1, count).astype(np.int64):
+        pixels = beton.decode(int(index)).reshape(-1, 3) / 255.0
+        total += pixels.sum(axis=0)
+        total_squares += np.square(pixels).sum(axis=0)
+        num_pixels += len(pixels)
+    mean = total / num_pixels
+    std = np.sqrt(np.maximum(total_squares / num_pixels - mean**2, 0.0))
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -1,0 +1,86 @@
+"""The reference contestant: torchvision's own PIL pipeline on the same images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from fastssl.parity.statistics import pixel_statistics
+from fastssl.views import ViewSpec
+
+_NUM_DRAWS = 12
+"""Independent draws of the reference; their spread is the sampling noise of each statistic."""
+_NUM_CROPS = 20_000
+"""Crops drawn from `RandomResizedCrop.get_params` for the Kolmogorov-Smirnov tests."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    mean: dict[str, float]
+    """Statistic -> its mean over the draws."""
+    noise: dict[str, float]
+    """Statistic -> its standard deviation over the draws."""
+    num_draws: int
+    crops: Int64[Tensor, "k 4"]
+    """Top, left, height, width as torchvision draws them for images of this size."""
+
+
+def draw_reference(images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, views: int, seed: int) -> Reference:
+    """Statistics of torchvision's views of the images. Random through torch's global generator, which is restored."""
+    height, width = images[0].shape[:2]
+    draws = [
+        pixel_statistics(torchvision_views(images, spec, views=views, seed=seed + draw), spec)
+        for draw in range(_NUM_DRAWS)
+    ]
+    by_name = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
+    return Reference(
+        mean={name: float(values.mean()) for name, values in by_name.items()},
+        noise={name: float(values.std(ddof=1)) for name, values in by_name.items()},
+        num_draws=_NUM_DRAWS,
+        crops=torchvision_crops(spec, height, width, _NUM_CROPS, seed),
+    )
+
+
+def torchvision_pipeline(spec: ViewSpec) -> transforms.Compose:
+    """`spec` (with its mean and std) as a torchvision pipeline from a PIL image to a normalised tensor."""
+    steps = [_geometry(spec), transforms.RandomHorizontalFlip(spec.flip_p)]
+    jitter = transforms.ColorJitter(spec.brightness, spec.contrast, spec.saturation, spec.hue)
+    steps += [transforms.RandomApply([jitter], spec.jitter_p), transforms.RandomGrayscale(spec.gray_p)]
+    if spec.blur_p > 0:
+        steps.append(transforms.RandomApply([transforms.GaussianBlur(spec.blur_kernel, spec.blur_sigma)], spec.blur_p))
+    if spec.solarize_p > 0:
+        steps.append(transforms.RandomSolarize(spec.solarize_threshold * 255, spec.solarize_p))
+    return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
+
+
+def _geometry(spec: ViewSpec) -> torch.nn.Module:
+    mode = InterpolationMode(spec.interpolation)
+    if spec.crop_scale is None:
+        return transforms.Resize((spec.size, spec.size), mode)
+    return transforms.RandomResizedCrop(spec.size, spec.crop_scale, spec.crop_ratio, mode)
+
+
+def torchvision_views(
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, views: int, seed: int
+) -> Float32[Tensor, "n 3 s s"]:
+    """`views` views of each image."""
+    pipeline = torchvision_pipeline(spec)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.stack([pipeline(Image.fromarray(pixels)) for _ in range(views) for pixels in images])
+
+
+def torchvision_crops(spec: ViewSpec, height: int, width: int, count: int, seed: int) -> Int64[Tensor, "k 4"]:
+    """Boxes from `RandomResizedCrop.get_params`; the whole image when the spec does not crop."""
+    if spec.crop_scale is None:
+        return torch.tensor([[0, 0, height, width]]).expand(count, 4)
+    blank, scale, ratio = torch.empty(3, height, width), list(spec.crop_scale), list(spec.crop_ratio)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.tensor([transforms.RandomResizedCrop.get_params(blank, scale, ratio) for _ in range(count)])

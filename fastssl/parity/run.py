@@ -1,0 +1,233 @@
+"""Claim C0: do the pipelines give the same distribution of views as torchvision's own PIL pipeline?
+
+Loader, sampler and backend are run as in training and compared with `RandomResizedCrop`, `RandomHorizontalFlip`,
+`ColorJitter`, `RandomGrayscale`, `ToTensor`, `Normalize` on the same images. The crop is not believed but measured: a
+coordinate ramp of the same size goes through the same geometry, and the box is read back from its pixels.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from fastssl.augment import get_backend, make_views
+from fastssl.data.open import find_beton, open_loader
+from fastssl.data.order import epoch_order
+from fastssl.data.served import Served, serve
+from fastssl.errors import InputError
+from fastssl.parity.reference import Reference, draw_reference
+from fastssl.parity.report import ParityReport, ParityRow
+from fastssl.parity.statistics import (
+    MeasuredCrops,
+    coordinate_ramp,
+    ks_bound,
+    ks_distance,
+    pixel_statistics,
+    read_crops,
+)
+from fastssl.types import Batch, Views
+from fastssl.views import ViewSpec
+
+MakeViews = Callable[[Batch, Sequence[ViewSpec]], Views]
+
+_BATCH = 64
+_NOISE_FACTOR = 5.93
+"""Two-sided p = 1e-4 of Student's t with 11 degrees of freedom: 12 draws of the reference measure the noise."""
+_SLACK_LEVELS = 2.0
+"""PIL rounds to whole levels of 255 after each of up to five operations, and `Image.blend` truncates; a float pipeline
+does not. Two levels hold the sum of those shifts."""
+_P_VALUE = 1e-3
+"""Of the Kolmogorov-Smirnov tests and of the flip rate, each, when the pipelines are the same."""
+_Z = 3.2905
+"""Two-sided p = 1e-3 of the normal distribution."""
+_PIXEL_LEVELS = 2.0
+"""Mean difference between two JPEG decoders, in levels: fast and slow DCT, plain and smooth chroma upsampling."""
+
+
+@dataclass(frozen=True)
+class _Collected:
+    views: Tensor
+    crops: MeasuredCrops
+    index: Int64[Tensor, "n"]
+    labels: Int64[Tensor, "n"]
+    pixel_levels: float
+    """Mean distance of the loader's pixels to the beton's, in levels, of the worst image."""
+
+
+def run_parity(
+    dataset: str | Path,
+    loaders: Sequence[str] = ("ffcv", "resident", "folder"),
+    spec: ViewSpec | None = None,
+    *,
+    num_images: int = 512,
+    seed: int = 0,
+    backend: str = "auto",
+    views: int = 2,
+    split: str = "train",
+    num_workers: int = 2,
+    device: torch.device | str = "cpu",
+    progress: Callable[[str], None] | None = None,
+) -> ParityReport:
+    """Compare each loader's views with torchvision's, on `num_images` images of the dataset (at most all).
+
+    `spec` is the default `ViewSpec` at the images' shorter side when None; its mean and std, when None, are the
+    dataset's. `progress` gets a line before each part. Raises `InputError` as `open_loader` and `get_backend` do.
+    """
+    if not loaders or num_images < 8 or views < 1:
+        raise InputError(f"loaders={tuple(loaders)}, num_images={num_images}, views={views}: give 1, 8, 1 or more")
+    say = progress or (lambda line: None)
+    augment_backend = get_backend(backend, device)
+    served = serve(find_beton(dataset, split))
+    info = served.info
+    spec = spec or ViewSpec(size=min(info.height, info.width))
+    spec = replace(spec, mean=spec.mean or info.mean, std=spec.std or info.std)
+    num_images = min(num_images, info.num_samples)
+
+    def make(batch: Batch, specs: Sequence[ViewSpec]) -> Views:
+        return make_views(batch, specs, augment_backend, seed=seed, epoch=0, dtype=torch.float32)
+
+    say(f"reference: torchvision on {num_images} images of {info.name}")
+    chosen = served.source[epoch_order(seed, 0, info.num_samples)[:num_images]]
+    reference = draw_reference([served.beton.decode(int(i)) for i in chosen], spec, views=views, seed=seed)
+    rows = []
+    for kind in loaders:
+        say(f"loader {kind}")
+        loader = open_loader(
+            kind, served.path, batch_size=_BATCH, seed=seed, drop_last=False, num_workers=num_workers, device=device
+        )
+        try:
+            rows += check_pipeline(
+                kind, loader.epoch(0), make, served, spec, reference, num_images=num_images, views=views
+            )
+        finally:
+            loader.close()
+    return ParityReport(
+        dataset=info.name,
+        fingerprint=info.fingerprint,
+        backend=augment_backend.name,
+        num_images=num_images,
+        views=views,
+        seed=seed,
+        spec=asdict(spec),
+        rows=tuple(rows),
+    )
+
+
+def check_pipeline(
+    name: str,
+    batches: Iterable[Batch],
+    make: MakeViews,
+    served: Served,
+    spec: ViewSpec,
+    reference: Reference,
+    *,
+    num_images: int,
+    views: int = 2,
+) -> list[ParityRow]:
+    """The rows of one contestant; `spec` says what its views are meant to be, mean and std included."""
+    got = _collect(batches, make, served, spec, num_images, views)
+    return [
+        *_pixel_rows(name, pixel_statistics(got.views, spec), reference, spec),
+        *_geometry_rows(name, got.crops, reference, spec, served.info.height, served.info.width),
+        *_content_rows(name, got, served),
+    ]
+
+
+def _collect(
+    batches: Iterable[Batch], make: MakeViews, served: Served, spec: ViewSpec, num_images: int, views: int
+) -> _Collected:
+    height, width = served.info.height, served.info.width
+    geometry = replace(
+        spec, jitter_p=0.0, gray_p=0.0, blur_p=0.0, solarize_p=0.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
+    )
+    made, ramped, taken, worst = [], [], [], 0.0
+    for batch in _first(batches, num_images):
+        ramp = coordinate_ramp(height, width).to(batch.images.device).expand_as(batch.images)
+        ramp = ramp.contiguous(memory_format=torch.channels_last)
+        made += [view.cpu() for view in make(batch, (spec,) * views)]
+        ramped += [view.cpu() for view in make(replace(batch, images=ramp), (geometry,) * views)]
+        taken.append((batch.index.cpu(), batch.labels.cpu()))
+        worst = max(worst, _pixel_distance(batch, served))
+    index, labels = (torch.cat(parts) for parts in zip(*taken, strict=True))
+    return _Collected(torch.cat(made), read_crops(torch.cat(ramped), height, width), index, labels, worst)
+
+
+def _first(batches: Iterable[Batch], num_images: int) -> Iterator[Batch]:
+    for batch in batches:
+        kept = min(num_images, len(batch.index))
+        yield Batch(images=batch.images[:kept], labels=batch.labels[:kept], index=batch.index[:kept])
+        num_images -= kept
+        if num_images == 0:
+            return
+
+
+def _pixel_distance(batch: Batch, served: Served) -> float:
+    stored = np.stack([served.beton.decode(int(served.source[i])) for i in batch.index.cpu()])
+    pixels = batch.images.permute(0, 2, 3, 1).cpu().numpy()
+    return float(np.abs(pixels.astype(np.float32) - stored).mean(axis=(1, 2, 3)).max())
+
+
+def _pixel_rows(name: str, value: dict[str, float], reference: Reference, spec: ViewSpec) -> list[ParityRow]:
+    assert spec.std is not None
+    slack = dict(zip(("red", "green", "blue"), (_SLACK_LEVELS / 255 / std for std in spec.std), strict=True))
+    spread = _NOISE_FACTOR * math.sqrt(1 + 1 / reference.num_draws)
+    return [
+        ParityRow(
+            loader=name,
+            statistic=statistic,
+            value=value[statistic],
+            reference=expected,
+            distance=abs(value[statistic] - expected),
+            bound=spread * reference.noise[statistic] + slack.get(statistic.split()[0], 0.0),
+            reason=f"{spread:.1f} sd between {reference.num_draws} torchvision draws + {_SLACK_LEVELS:g} levels",
+        )
+        for statistic, expected in reference.mean.items()
+    ]
+
+
+def _geometry_rows(
+    name: str, crops: MeasuredCrops, reference: Reference, spec: ViewSpec, height: int, width: int
+) -> list[ParityRow]:
+    flips, num_views = float(crops.flipped.float().mean()), len(crops.flipped)
+    flip_bound = _Z * math.sqrt(spec.flip_p * (1 - spec.flip_p) / num_views)
+    in_order = float(crops.channels_in_order.float().mean())
+    rows = [
+        ParityRow(
+            name, "flip rate", flips, spec.flip_p, abs(flips - spec.flip_p), flip_bound, f"binomial p={_P_VALUE}"
+        ),
+        ParityRow(name, "channel order", in_order, 1.0, 1.0 - in_order, 0.0, "exact: every view of the ramp"),
+    ]
+    got, expected = (_crop_statistics(boxes, height, width) for boxes in (crops.boxes, reference.crops))
+    for statistic, values in got.items():
+        expect = expected[statistic]
+        distance = ks_distance(values, expect)
+        bound = ks_bound(len(values), len(expect), _P_VALUE)
+        row = (float(np.median(values)), float(np.median(expect)), distance, bound)
+        rows.append(ParityRow(name, statistic, *row, f"two-sample Kolmogorov-Smirnov, p={_P_VALUE}; medians shown"))
+    return rows
+
+
+def _crop_statistics(boxes: Int64[Tensor, "n 4"], height: int, width: int) -> dict[str, np.ndarray]:
+    top, left, crop_height, crop_width = boxes.double().numpy().T
+    return {
+        "crop area": crop_height * crop_width / (height * width),
+        "crop aspect": np.log(crop_width / crop_height),
+        "crop left": left / width,
+        "crop top": top / height,
+    }
+
+
+def _content_rows(name: str, got: _Collected, served: Served) -> list[ParityRow]:
+    right = float((got.labels.numpy() == served.labels[got.index.numpy()]).mean())
+    exact = bool(np.all(np.asarray(served.beton.modes)[served.source[got.index.numpy()]] == 1))
+    bound = 0.0 if exact else _PIXEL_LEVELS
+    reason = "raw pixels are exact" if exact else "two JPEG decoders, worst image's mean difference in levels"
+    return [
+        ParityRow(name, "label agreement", right, 1.0, 1.0 - right, 0.0, "exact"),
+        ParityRow(name, "pixel distance", got.pixel_levels, 0.0, got.pixel_levels, bound, reason),
+    ]

@@ -1,0 +1,37 @@
+"""Fixtures shared by rooms: betons small enough to be written by a test."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastssl.data.arrays import array_source
+from fastssl.data.options import WriteOptions
+from fastssl.data.write import write_beton
+
+TINTS = np.array([[200, 60, 40], [180, 120, 60], [150, 70, 110], [220, 150, 70], [120, 90, 20]])
+
+
+def picture(index: int, height: int, width: int) -> np.ndarray:
+    """Smooth blotches tinted by class, reddish on average as photographs are, uint8 (h, w, 3)."""
+    generator = np.random.default_rng(index)
+    blotches = generator.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    smooth = np.asarray(Image.fromarray(blotches).resize((width, height), Image.Resampling.BICUBIC), dtype=float)
+    noise = generator.normal(0, 4, (height, width, 3))
+    return np.clip(0.5 * smooth + 0.5 * TINTS[index % 5] + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def tiny_beton(tmp_path_factory):
+    """`tiny_beton(num_images, height, width, mode)`: path of a beton of five classes, written once per session."""
+    folder, written = tmp_path_factory.mktemp("betons"), {}
+
+    def get(num_images, height=32, width=32, mode="raw"):
+        key = (num_images, height, width, mode)
+        if key not in written:
+            images = np.stack([picture(index, height, width) for index in range(num_images)])
+            labels = np.arange(num_images) % 5
+            written[key] = folder / f"tiny{num_images}-{height}x{width}-{mode}.beton"
+            write_beton(array_source(images, labels, name="tiny"), written[key], WriteOptions(mode=mode))
+        return written[key]
+
+    return get

@@ -1,0 +1,262 @@
+"""One contract, every loader."""
+
+import gc
+import os
+import threading
+import time
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import torch
+
+from fastssl.data.beton import BetonFile
+from fastssl.data.open import open_loader
+from fastssl.data.order import epoch_order, subset_indices
+from fastssl.errors import InputError
+from fastssl.types import Batch
+
+KINDS = ("ffcv", "resident", "folder")
+CASES = [
+    pytest.param(kind, height, width, mode, id=f"{kind}-{height}x{width}-{mode}")
+    for kind, ((height, width), mode) in product(KINDS, product([(32, 32), (31, 47)], ["raw", "jpg"]))
+]
+NUM_IMAGES = 50
+JPEG_LEVELS = 2.0
+"""Mean difference per image between two JPEG decoders (fast and slow DCT, plain and smooth upsampling), in levels."""
+
+
+@pytest.fixture
+def opened(tiny_beton):
+    """Opens loaders and closes them."""
+    loaders = []
+
+    def open_one(kind, *, height=32, width=32, mode="raw", batch_size=8, **options):
+        path = tiny_beton(NUM_IMAGES, height, width, mode)
+        loaders.append(open_loader(kind, path, batch_size=batch_size, num_workers=1, **options))
+        return loaders[-1]
+
+    yield open_one
+    for loader in loaders:
+        loader.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def indices(batches) -> list[list[int]]:
+    return [batch.index.tolist() for batch in batches]
+
+
+@pytest.mark.parametrize(("kind", "height", "width", "mode"), CASES)
+def test_batch_holds_the_pixels_and_labels_of_its_index(opened, tiny_beton, kind, height, width, mode):
+    beton = BetonFile(tiny_beton(NUM_IMAGES, height, width, mode))
+    for batch in opened(kind, height=height, width=width, mode=mode).epoch(0):
+        assert isinstance(batch, Batch)
+        assert batch.images.dtype == torch.uint8
+        assert batch.images.shape == (8, 3, height, width)
+        assert batch.images.is_contiguous(memory_format=torch.channels_last)
+        assert batch.labels.dtype == batch.index.dtype == torch.int64
+        assert batch.labels.tolist() == [int(beton.labels[i]) for i in batch.index]
+        stored = np.stack([beton.decode(int(i)) for i in batch.index]).astype(int)
+        distance = np.abs(batch.images.permute(0, 2, 3, 1).numpy() - stored).mean(axis=(1, 2, 3))
+        assert np.all(distance <= (0 if mode == "raw" else JPEG_LEVELS))
+
+
+def test_info_describes_the_beton(opened, tiny_beton, kind):
+    info, beton = opened(kind, height=31, width=47).info, BetonFile(tiny_beton(NUM_IMAGES, 31, 47, "raw"))
+    assert (info.height, info.width, info.num_samples) == (31, 47, NUM_IMAGES)
+    assert info.fingerprint == beton.fingerprint()
+    pixels = np.stack([beton.decode(i) for i in range(NUM_IMAGES)]) / 255
+    assert info.mean == pytest.approx(pixels.mean(axis=(0, 1, 2)), abs=1e-5)
+    assert info.std == pytest.approx(pixels.std(axis=(0, 1, 2)), abs=1e-5)
+
+
+def test_order_is_a_function_of_seed_and_epoch(opened, kind):
+    loader = opened(kind, seed=5, drop_last=False)
+    for number in (0, 3):
+        served = sum(indices(loader.epoch(number)), [])
+        assert served == epoch_order(5, number, NUM_IMAGES).tolist()
+    assert indices(opened(kind, seed=5).epoch(2)) == indices(opened(kind, seed=5).epoch(2))
+    assert indices(loader.epoch(2)) != indices(loader.epoch(1))
+
+
+def test_sequential_order_counts_up(opened, kind):
+    loader = opened(kind, order="sequential", drop_last=False)
+    assert sum(indices(loader.epoch(7)), []) == list(range(NUM_IMAGES))
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [(True, [8] * 6), (False, [8] * 6 + [2])])
+def test_last_batch_is_dropped_or_short(opened, kind, drop_last, sizes):
+    loader = opened(kind, drop_last=drop_last)
+    batches = list(loader.epoch(0))
+    assert len(loader) == len(sizes)
+    assert [len(batch.index) for batch in batches] == sizes
+    assert [len(batch.images) for batch in batches] == sizes
+
+
+def test_batches_own_their_data(opened, kind):
+    batches = list(opened(kind).epoch(0))
+    starts = sorted((batch.images.data_ptr(), batch.images.nbytes) for batch in batches)
+    assert all(start + size <= following for (start, size), (following, _) in pairwise(starts))
+    again = opened(kind).epoch(0)
+    for batch, fresh in zip(batches, again, strict=True):
+        assert torch.equal(batch.images, fresh.images)
+        fresh.images.zero_()
+        fresh.index.zero_()
+        fresh.labels.zero_()
+    assert indices(opened(kind).epoch(0)) == indices(batches)
+    for batch, fresh in zip(batches, opened(kind).epoch(0), strict=True):
+        assert torch.equal(batch.labels, fresh.labels)
+        assert torch.equal(batch.images, fresh.images)
+
+
+def test_start_step_is_the_tail_of_the_epoch(opened, kind):
+    loader = opened(kind, drop_last=False)
+    whole = list(loader.epoch(4))
+    for start_step in (0, 3, len(loader)):
+        tail = list(loader.epoch(4, start_step=start_step))
+        assert indices(tail) == indices(whole[start_step:])
+        assert all(torch.equal(a.images, b.images) for a, b in zip(tail, whole[start_step:], strict=True))
+    for outside in (-1, len(loader) + 1):
+        with pytest.raises(InputError, match=r"^start_step="):
+            loader.epoch(4, start_step=outside)
+
+
+def test_two_epochs_may_be_read_at_once(opened, kind):
+    loader = opened(kind)
+    alone = indices(loader.epoch(0)), indices(loader.epoch(1))
+    both = list(zip(loader.epoch(0), loader.epoch(1), strict=True))
+    assert (indices(a for a, _ in both), indices(b for _, b in both)) == alone
+
+
+def test_subset_has_its_own_index_and_fingerprint(opened, tiny_beton, kind):
+    beton = BetonFile(tiny_beton(NUM_IMAGES, 32, 32, "raw"))
+    whole, half = opened(kind), opened(kind, fraction=0.5, subset_seed=3, drop_last=False)
+    source = subset_indices(beton.labels, 0.5, 3)
+    assert half.info.num_samples == len(source)
+    prints = {whole.info.fingerprint, half.info.fingerprint, opened(kind, fraction=0.5).info.fingerprint}
+    assert len(prints) == 3
+    batches = list(half.epoch(0))
+    assert sorted(sum(indices(batches), [])) == list(range(len(source)))
+    for batch in batches:
+        stored = np.stack([beton.decode(int(source[i])) for i in batch.index])
+        assert np.array_equal(batch.images.permute(0, 2, 3, 1).numpy(), stored)
+        assert batch.labels.tolist() == beton.labels[source[batch.index.numpy()]].tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"batch_size": NUM_IMAGES + 1}, "batch_size"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"fraction": 0.0}, "fraction"),
+        ({"order": "backwards"}, "order"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_bad_option_is_named(opened, kind, options, field):
+    with pytest.raises(InputError, match=f"^{field}=") as caught:
+        opened(kind, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_negative_workers_are_refused(tiny_beton, kind):
+    with pytest.raises(InputError, match=r"^num_workers=-1"):
+        open_loader(kind, tiny_beton(NUM_IMAGES, 32, 32, "raw"), batch_size=8, num_workers=-1)
+
+
+def test_small_set_is_served_whole_when_the_last_batch_is_kept(opened, kind):
+    assert [len(batch.index) for batch in opened(kind, batch_size=99, drop_last=False).epoch(0)] == [NUM_IMAGES]
+
+
+def count_resources() -> tuple[int, int]:
+    gc.collect()
+    return threading.active_count(), len(os.listdir("/proc/self/fd"))
+
+
+def assert_resources_return_to(before: tuple[int, int]) -> None:
+    """torch's DataLoader ends its queue threads a moment later, so a count above `before` has two seconds to fall."""
+    deadline = time.monotonic() + 2
+    while count_resources() != before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert count_resources() == before
+
+
+@pytest.mark.parametrize("ending", ["break", "exception", "unstarted"])
+def test_abandoned_epochs_leak_neither_thread_nor_file(opened, kind, ending):
+    loader = opened(kind, batch_size=4)
+    list(loader.epoch(0))
+    before = count_resources()
+    for number in range(20):
+        abandon(loader, number, ending)
+    assert_resources_return_to(before)
+
+
+def abandon(loader, number, ending):
+    batches = loader.epoch(number)
+    if ending == "break":
+        for _ in batches:
+            break
+    elif ending == "exception":
+        with pytest.raises(ZeroDivisionError):
+            for _ in batches:
+                raise ZeroDivisionError
+
+
+def test_opening_and_closing_leaks_neither_thread_nor_file(tiny_beton, kind):
+    def use():
+        loader = open_loader(kind, tiny_beton(NUM_IMAGES, 32, 32, "raw"), batch_size=8, num_workers=1)
+        next(loader.epoch(0))
+        loader.close()
+
+    use()
+    before = count_resources()
+    for _ in range(3):
+        use()
+    assert_resources_return_to(before)
+
+
+def test_close_may_be_called_twice_and_ends_the_loader(opened, kind):
+    loader = opened(kind)
+    running = loader.epoch(0)
+    next(running)
+    loader.close()
+    loader.close()
+    with pytest.raises(InputError, match="closed"):
+        loader.epoch(0)
+
+
+def test_describe_reports_what_was_read_back(opened, kind):
+    loader = opened(kind, seed=9)
+    next(loader.epoch(0))
+    described = loader.describe()
+    assert described["kind"] == kind
+    assert described["reason"] == "asked for"
+    assert (described["num_workers"], described["seed"], described["batch_size"]) == (1, 9, 8)
+    assert described["threads_read_back"] == {"ffcv": 1, "resident": 0, "folder": 1}[kind]
+
+
+def test_thread_counts_of_the_caller_are_left_alone(opened, kind):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        list(opened(kind).epoch(0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_same_batches_for_any_worker_count(tiny_beton, kind):
+    def read(num_workers):
+        path = tiny_beton(NUM_IMAGES, 31, 47, "jpg")
+        loader = open_loader(kind, path, batch_size=8, seed=1, num_workers=num_workers)
+        batches = list(loader.epoch(1))
+        loader.close()
+        return batches
+
+    for one, two in zip(read(1), read(2), strict=True):
+        assert torch.equal(one.images, two.images)
+        assert torch.equal(one.index, two.index)
