@@ -1,0 +1,117 @@
+"""SimCLR: tell the other views of the same image from everything else in the batch.
+
+Embeddings z of A views of B images lie on the unit sphere; s(x, y) = <x, y> / temperature. For an anchor x with
+positives P(x) (the A - 1 other views of its image) and negatives N(x) (views of other images)
+
+    loss = mean_x  mean_{p in P(x)}  -log( exp s(x, p) / sum_{y in P(x) u N(x)} exp s(x, y) )
+
+With two views and all 2(B - 1) negatives this is the NT-Xent loss of the paper. Values worth knowing, at A = 2: all
+embeddings equal gives log(2B - 1); the infimum is 0; the regular simplex (views agree, images at cosine -1/(B - 1))
+gives log(1 + (2B - 2) exp(-(B / (B - 1)) / temperature)). With more views the other positives stay in the denominator,
+so the infimum is log(A - 1).
+
+Paper: Chen, Kornblith, Norouzi, Hinton 2020, arXiv 2002.05709. Few negatives: Bordes, Balestriero, Vincent 2023,
+arXiv 2303.01986. Authors' code: google-research/simclr, tf2/objective.py at commit 67b562524223 and tf2/model.py at
+dec99a81a4ce.
+
+Deviations:
+- the authors' code adds the losses of the two views; here, as in the paper's equation, it is the mean over anchors;
+- the authors' projector ends in a BatchNorm; here it ends in the linear layer, as in the paper's g(h) = W2 relu(W1 h);
+- `num_negatives` takes the first k of a fixed order instead of drawing at random: image i looks at images i+1, i+2,
+  ... (mod B) in the next view, then at the same images in the view after that. The loader has shuffled the batch
+  already, so the next image in it *is* a random image, and the loss stays a function of its input.
+
+Cost: one product of (AB, d) by (d, AB) for all pairs at once, and the AB x AB matrix of logits it gives.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from fastssl.errors import InputError
+from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.heads import projector
+from fastssl.methods.precision import at_least_float32, without_autocast
+from fastssl.types import DatasetInfo, MethodOutput, Views
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimCLRConfig:
+    """SimCLR. Defaults are the paper's for CIFAR-10 (its appendix B.9)."""
+
+    kind: Literal["simclr"] = "simclr"
+    temperature: float = 0.5
+    """Divides the cosine similarities; above 0. The paper takes .5 on CIFAR-10 and .1 on ImageNet."""
+    num_negatives: int | None = None
+    """Negative embeddings per anchor, from 1 to views x (batch_size - 1); None takes all of them."""
+    projector_dim: int = 128
+    projector_hidden: int | None = None
+    """Width of the projector's inner layers; None is the encoder's own width, as in the paper."""
+    projector_depth: int = 2
+    """Linear layers of the projector; 1 is a linear projector."""
+    per_view_bn: bool = False
+    """Each view is normalised by its own batch statistics instead of those of all views together."""
+
+    def __post_init__(self) -> None:
+        if not self.temperature > 0:
+            raise InputError(f"temperature={self.temperature} cannot divide similarities; give a number above 0")
+        if self.num_negatives is not None and self.num_negatives < 1:
+            raise InputError(f"num_negatives={self.num_negatives} leaves nothing to contrast with; give 1 or more")
+
+    def build(self, encoder: nn.Module, dim: int, info: DatasetInfo) -> "SimCLR":
+        return SimCLR(self, encoder, dim)
+
+
+class SimCLR(nn.Module):
+    """Encoder, projector and the contrastive loss; takes two or more views."""
+
+    def __init__(self, config: SimCLRConfig, encoder: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = encoder
+        hidden = dim if config.projector_hidden is None else config.projector_hidden
+        self.projector = projector(dim, hidden, config.projector_dim, config.projector_depth)
+
+    def forward(self, views: Views, index: Int64[Tensor, "b"], labels: Int64[Tensor, "b"]) -> MethodOutput:
+        """Index and labels are not read. Errors: `InputError` for one view, or more negatives than the batch holds."""
+        require_views(views, 2, self.config.kind)
+        z = encode_views(lambda x: self.projector(self.encoder(x)), views, self.config.per_view_bn)
+        return MethodOutput(simclr_loss(z, self.config.temperature, self.config.num_negatives), {})
+
+
+def simclr_loss(z: Float[Tensor, "a b d"], temperature: float, num_negatives: int | None = None) -> Float[Tensor, ""]:
+    """The equation above, in nats, at least 0; in float32 also under autocast. Embeddings need no unit length."""
+    num_views, num_images, _ = z.shape
+    with without_autocast(z):
+        unit = F.normalize(at_least_float32(z), dim=-1)
+        positives = (unit * (unit.sum(0) - unit)).sum(-1).flatten() / (num_views - 1)
+        anchors = unit.flatten(0, 1)
+        logits = anchors @ anchors.T / temperature
+        compared = _compared(num_views, num_images, num_negatives, z.device)
+        return (logits.masked_fill(~compared, -torch.inf).logsumexp(1) - positives / temperature).mean()
+
+
+def _compared(num_views: int, num_images: int, num_negatives: int | None, device: torch.device) -> Bool[Tensor, "n n"]:
+    """Which embeddings stand in the denominator of each anchor: its positives and its first `num_negatives` negatives.
+
+    A negative's rank counts images first (the next one in the batch has offset 1), then views (the next one first, the
+    anchor's own view last).
+    """
+    if num_negatives is not None and num_negatives > num_views * (num_images - 1):
+        raise InputError(
+            f"num_negatives={num_negatives} is more than the {num_views * (num_images - 1)} embeddings of other images "
+            f"in {num_views} views of {num_images}; lower it or raise --batch-size"
+        )
+    position = torch.arange(num_views * num_images, device=device)
+    image, view = position % num_images, position // num_images
+    itself = position[:, None] == position
+    if num_negatives is None:
+        return ~itself
+    image_offset = (image - image[:, None]) % num_images
+    view_offset = (view - view[:, None] - 1) % num_views
+    rank = view_offset * (num_images - 1) + image_offset - 1
+    return torch.where(image_offset == 0, ~itself, rank < num_negatives)
