@@ -88,14 +88,15 @@ class SeededOrder(TraversalOrder):
         """FFCV calls the order it was given with the loader; ours needs nothing of it."""
         return self
 
-    def sample_order(self, epoch: int, start_step: int = 0) -> np.ndarray:
+    def sample_order(self, epoch: int, start_step: int = 0) -> Any:
+        """Positions in the beton, as an int64 array (FFCV's annotations say sequence of int)."""
         return self.source[self.schedule.positions(epoch, start_step)]
 
 
 class _Epoch(EpochIterator):
     """FFCV's thread, with its failures kept and its end in our hands."""
 
-    def __init__(self, loader: StockLoader, order: np.ndarray) -> None:
+    def __init__(self, loader: StockLoader, order: Any) -> None:
         self.failure: BaseException | None = None
         self.num_threads: int | None = None
         self.torch_threads = torch.get_num_threads()
@@ -115,13 +116,13 @@ class _Epoch(EpochIterator):
 
     def __next__(self) -> Any:
         while True:
+            if self.closed:
+                raise InputError("the loader was closed while an epoch was being read; close it last")
             try:
                 item = self.output_queue.get(timeout=_POLL_S)
             except queue.Empty:
                 if self.is_alive() or not self.output_queue.empty():
                     continue
-                if self.closed:
-                    raise InputError("the loader was closed while an epoch was being read; close it last") from None
                 raise self.failure or RuntimeError("FFCV's reading thread ended before its epoch did") from None
             if item is None:
                 raise StopIteration
@@ -140,6 +141,13 @@ class _Epoch(EpochIterator):
             self.join(timeout=0.01)
         self.memory_context.__exit__(None, None, None)
         self.memory_allocations = self.storage_state = None
+
+
+def _image_pipeline(fields: dict[str, str]) -> dict[str, Any]:
+    """Decode the image field that `BetonFile` serves, and no other: labels are known already."""
+    images = [name for name, kind in fields.items() if kind == "RGBImageField"]
+    image = "image" if "image" in images else images[0]
+    return {**dict.fromkeys(fields), image: [CheckedRGBImageDecoder()]}
 
 
 class FfcvLoader:
@@ -176,13 +184,6 @@ class FfcvLoader:
         """
         torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
         Compiler.set_enabled(False)
-        fields = self._served.beton.fields
-        image = (
-            "image"
-            if fields.get("image") == "RGBImageField"
-            else list(fields)[list(fields.values()).index("RGBImageField")]
-        )
-        disabled = {name: None for name in fields if name != image}
         try:
             return StockLoader(
                 str(self._served.path),
@@ -190,7 +191,7 @@ class FfcvLoader:
                 num_workers=min(num_workers, numba.config.NUMBA_NUM_THREADS),  # pyright: ignore[reportAttributeAccessIssue]
                 os_cache=True,
                 order=self._order,
-                pipelines={image: [CheckedRGBImageDecoder()], **disabled},
+                pipelines=_image_pipeline(self._served.beton.fields),
                 drop_last=self._schedule.drop_last,
                 batches_ahead=batches_ahead,
             )
@@ -209,7 +210,7 @@ class FfcvLoader:
         batches = self._schedule.batches(number, start_step)
         return self._read(batches, self._order.sample_order(number, start_step))
 
-    def _read(self, batches: Iterator[np.ndarray], source: np.ndarray) -> Iterator[Batch]:
+    def _read(self, batches: Iterator[np.ndarray], source: Any) -> Iterator[Batch]:
         if self._stock is None:
             raise InputError("the loader is closed; open another one")
         epoch = _Epoch(self._stock, source)
@@ -249,7 +250,7 @@ class FfcvLoader:
         for epoch in list(self._epochs):
             epoch.close()
         if self._stock is not None:
-            self._stock.memory_manager.context.mmap = None
+            self._stock.memory_manager.context.mmap = None  # pyright: ignore[reportAttributeAccessIssue]
             self._stock = None
 
     def describe(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 The folder is exported from the beton, so every loader reads the same images, and file names carry the index.
 """
 
-import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -42,13 +42,20 @@ def ensure_folder(beton: BetonFile, path: Path) -> Path:
     try:
         export_folder(beton, work / "images")
         (work / "images" / _MARKER).write_text(fingerprint)
-        if folder.exists():
+        if _exported_fingerprint(folder) not in (None, fingerprint):
             os.rename(folder, work / "old")
-        with contextlib.suppress(FileExistsError):  # another process was faster, with the same images
-            os.rename(work / "images", folder)
+        _rename_unless_there(work / "images", folder)
     finally:
         shutil.rmtree(work)
     return folder
+
+
+def _rename_unless_there(made: Path, folder: Path) -> None:
+    try:
+        os.rename(made, folder)
+    except OSError as error:  # another process was faster, with the same images
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
 
 
 def _exported_fingerprint(folder: Path) -> str | None:
@@ -71,7 +78,7 @@ class _IndexedFolder(ImageFolder):
             raise InputError(f"{root} lacks image {missing[0]} of its beton; delete the folder, it is exported again")
         self.samples = [by_index[index] for index in source.tolist()]
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, int, int]:
+    def __getitem__(self, position: int) -> Any:
         try:
             pixels, label = super().__getitem__(position)
         except OSError as error:  # PIL's errors of unreadable images are OSErrors

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Int64
@@ -11,6 +12,8 @@ from fastssl.data.beton import BetonFile
 from fastssl.data.order import subset_indices
 from fastssl.errors import InputError
 from fastssl.types import DatasetInfo
+
+PerChannel: TypeAlias = tuple[float, float, float]
 
 _MAX_MEASURED = 10_000
 """Images read for mean and standard deviation when no sidecar tells them: a standard error below 1 % of the std."""
@@ -51,7 +54,7 @@ def loader_info(beton: BetonFile, path: Path, source: Int64[np.ndarray, "n"] | N
     if source is not None and len(source) < num_samples:
         fingerprint = _subset_fingerprint(fingerprint, source)
         num_samples = len(source)
-    mean, std = (sidecar.get("mean"), sidecar.get("std")) if sidecar.get("std") else _measure_pixels(beton)
+    mean, std = _measure_pixels(beton) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
     height, width = (int(side) for side in beton.sizes[0])
     return DatasetInfo(
         name=sidecar.get("name") or path.stem,
@@ -61,8 +64,8 @@ def loader_info(beton: BetonFile, path: Path, source: Int64[np.ndarray, "n"] | N
         num_classes=int(sidecar.get("num_classes") or np.max(beton.labels, initial=-1) + 1),
         height=height,
         width=width,
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=mean,
+        std=std,
         class_names=tuple(beton.class_names or ()),
     )
 
@@ -83,15 +86,14 @@ def _subset_fingerprint(fingerprint: str, source: Int64[np.ndarray, "n"]) -> str
     return digest.hexdigest()
 
 
-def _measure_pixels(beton: BetonFile) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _measure_pixels(beton: BetonFile) -> tuple[PerChannel, PerChannel]:
     """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images."""
     count = min(beton.num_samples, _MAX_MEASURED)
-    total, total_squares, num_pixels = np.zeros(3), np.zeros(3), 0
+    totals, num_pixels = np.zeros((2, 3)), 0
     for index in np.linspace(0, beton.num_samples - 1, count).astype(np.int64):
         pixels = beton.decode(int(index)).reshape(-1, 3) / 255.0
-        total += pixels.sum(axis=0)
-        total_squares += np.square(pixels).sum(axis=0)
+        totals += [pixels.sum(axis=0), np.square(pixels).sum(axis=0)]
         num_pixels += len(pixels)
-    mean = total / num_pixels
-    std = np.sqrt(np.maximum(total_squares / num_pixels - mean**2, 0.0))
-    return tuple(mean.tolist()), tuple(std.tolist())
+    mean, mean_square = totals / num_pixels
+    std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
+    return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))

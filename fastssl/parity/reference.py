@@ -1,6 +1,7 @@
 """The reference contestant: torchvision's own PIL pipeline on the same images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,17 @@ def torchvision_pipeline(spec: ViewSpec) -> transforms.Compose:
     return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
 
 
+@contextmanager
+def _torchvision_seed(seed: int) -> Iterator[None]:
+    """torchvision draws from torch's default generator: seeded inside, as it was afterwards."""
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.default_generator.set_state(before)
+
+
 def _geometry(spec: ViewSpec) -> torch.nn.Module:
     mode = InterpolationMode(spec.interpolation)
     if spec.crop_scale is None:
@@ -71,9 +83,9 @@ def torchvision_views(
 ) -> Float32[Tensor, "n 3 s s"]:
     """`views` views of each image."""
     pipeline = torchvision_pipeline(spec)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return torch.stack([pipeline(Image.fromarray(pixels)) for _ in range(views) for pixels in images])
+    with _torchvision_seed(seed):
+        made = [pipeline(Image.fromarray(pixels)) for _ in range(views) for pixels in images]
+    return torch.stack(made)  # pyright: ignore[reportArgumentType] (ToTensor has made tensors of them)
 
 
 def torchvision_crops(spec: ViewSpec, height: int, width: int, count: int, seed: int) -> Int64[Tensor, "k 4"]:
@@ -81,6 +93,5 @@ def torchvision_crops(spec: ViewSpec, height: int, width: int, count: int, seed:
     if spec.crop_scale is None:
         return torch.tensor([[0, 0, height, width]]).expand(count, 4)
     blank, scale, ratio = torch.empty(3, height, width), list(spec.crop_scale), list(spec.crop_ratio)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with _torchvision_seed(seed):
         return torch.tensor([transforms.RandomResizedCrop.get_params(blank, scale, ratio) for _ in range(count)])

@@ -23,6 +23,7 @@ from fastssl.errors import InputError
 from fastssl.parity.reference import Reference, draw_reference
 from fastssl.parity.report import ParityReport, ParityRow
 from fastssl.parity.statistics import (
+    CHANNELS,
     MeasuredCrops,
     coordinate_ramp,
     ks_bound,
@@ -174,7 +175,7 @@ def _pixel_distance(batch: Batch, served: Served) -> float:
 
 def _pixel_rows(name: str, value: dict[str, float], reference: Reference, spec: ViewSpec) -> list[ParityRow]:
     assert spec.std is not None
-    slack = dict(zip(("red", "green", "blue"), (_SLACK_LEVELS / 255 / std for std in spec.std), strict=True))
+    slack = {channel: _SLACK_LEVELS / 255 / std for channel, std in zip(CHANNELS, spec.std, strict=True)}
     spread = _NOISE_FACTOR * math.sqrt(1 + 1 / reference.num_draws)
     return [
         ParityRow(

@@ -36,10 +36,11 @@ def test_epoch_order_breaks_ties_by_index(monkeypatch):
     assert np.array_equal(epoch_order(0, 0, 100), np.arange(100))
 
 
-def test_epoch_order_is_pinned():
+def test_order_and_subset_are_pinned():
     """A change here changes the order of every run ever made: it needs a decision and a changelog entry."""
-    assert epoch_order(0, 0, 10).tolist() == [0]
-    assert epoch_order(2**63 + 1, 7, 10).tolist() == [0]
+    assert epoch_order(0, 0, 10).tolist() == [3, 2, 9, 5, 1, 8, 0, 6, 7, 4]
+    assert epoch_order(2**63 + 1, 7, 10).tolist() == [6, 7, 1, 2, 3, 5, 4, 9, 8, 0]
+    assert subset_indices(np.arange(12) % 3, 0.5, 3).tolist() == [2, 3, 4, 6, 8, 10]
 
 
 def test_sequential_order_counts_up():
