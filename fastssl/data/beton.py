@@ -74,7 +74,7 @@ class BetonFile:
     def payload(self, index: int) -> memoryview:
         """The stored bytes of one image: a JPEG file, or h*w*3 uint8 RGB values; a view into the file."""
         offset = int(self.offsets[index])
-        return memoryview(self._content[offset : offset + int(self.payload_sizes[index])])
+        return self._content[offset : offset + int(self.payload_sizes[index])].data
 
     def decode(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """RGB pixels of one image, uint8, owned by the caller; raises `InputError` when its bytes are damaged.

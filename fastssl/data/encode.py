@@ -19,7 +19,7 @@ from fastssl.data.source import Item
 class Task(NamedTuple):
     """What a thread needs to know to store one image."""
 
-    index: int
+    target: int
     """Position in the beton."""
     item: Item
     label: int
@@ -55,15 +55,15 @@ def encode_sample(task: Task, options: WriteOptions) -> Sample:
     rgb = np.ascontiguousarray(pixels.rgb)
     height, width = rgb.shape[:2]
     if not task.as_jpg:
-        mode, payload = MODE_RAW, memoryview(rgb).cast("B")
+        mode, payload = MODE_RAW, rgb.data.cast("B")
     elif options.keep_jpeg and pixels.original is not None:
         mode, payload = MODE_JPG, pixels.original
     else:
         mode, payload = MODE_JPG, encode_jpeg(rgb, options.quality)
-    pixels_hash = hashlib.blake2b(rgb, digest_size=16, salt=height.to_bytes(4, "little")).digest()
+    pixels_hash = hashlib.blake2b(rgb.data, digest_size=16, salt=height.to_bytes(4, "little")).digest()
     digest = sample_digest(task.label, mode, height, width, payload)
     sums = _measure_channels(rgb)
-    return Sample(task.index, payload, mode, height, width, digest, pixels_hash, sums, pixels.warning)
+    return Sample(task.target, payload, mode, height, width, digest, pixels_hash, sums, pixels.warning)
 
 
 def _measure_channels(rgb: np.ndarray) -> np.ndarray:

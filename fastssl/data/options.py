@@ -34,7 +34,7 @@ class WriteOptions:
     """Held-out validation samples, class-balanced, of the split `train`: a share below 1, or a number of samples. They
     go to a beton of their own and do not depend on `fraction`."""
     num_threads: int | None = None
-    """Decoding and encoding threads; None takes the cores this process may use. It does not change the bytes written."""
+    """Decoding and encoding threads; None takes the cores this process may use. The bytes stay the same."""
     max_pixels: int = DEFAULT_MAX_PIXELS
     """An image of more pixels is refused before it is decoded."""
 
