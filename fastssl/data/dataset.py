@@ -49,8 +49,9 @@ def write_dataset(
     them, to `out`; its images come from `archive` or `root` laid out as `<split>/<class>/<image>`, else through
     torchvision (which looks in `root` and downloads). Or it is a kind, whose one split goes to `out`: `folder` with
     `root` or `archive`; `webdataset` with `archive` (a shard, a folder of shards, a glob); `numpy` with `root` (an
-    .npz, or images.npy beside labels.npy). `options.val` adds a beton of held-out samples of `train`, and `options.fraction` of a
-    whole dataset spares its val and test. Without options the card's are taken. Raises `InputError` for whatever a user can mend.
+    .npz, or images.npy beside labels.npy). `options.val` adds a beton of held-out samples of `train`;
+    `options.fraction` of a whole dataset spares its val and test. Without options the card's are taken. Raises
+    `InputError` for whatever a user can mend.
     """
     options = options or default_options(name_or_kind)
     if root is not None and archive is not None:
@@ -155,31 +156,31 @@ def _open_card(card: Card, root: Path | None, archive: Path | None, split: str |
 
 
 def _open_split(card: Card, split: str, root: Path | None, archive: Archive | None) -> Source:
-    info = SourceInfo(
-        name=card.name, split=split, class_names=card.class_names, origin=card.source, licence=card.licence
-    )
-    if archive is not None or (root is not None and _has_split_folders(root, split)):
-        place = archive if archive is not None else root
-        assert place is not None
-        open_local = archive_source if archive is not None else folder_source
-        found = open_local(place, split, name=card.name, class_order=card.class_names)  # pyright: ignore[reportArgumentType]
-        if split != "unlabeled" and len(found.info.class_names) != card.num_classes:
-            raise InputError(
-                f"{card.name} has {card.num_classes} classes and the copy has {len(found.info.class_names)}; "
-                "give a whole copy, or write it as kind folder"
-            )
-        return replace(found, info=replace(info, class_names=found.info.class_names))
+    names = card.class_names
+    info = SourceInfo(name=card.name, split=split, class_names=names, origin=card.source, licence=card.licence)
+    if archive is not None:
+        copy = archive_source(archive, split, name=card.name, class_order=names)
+        return replace(copy, info=_info_of_copy(info, copy.info.class_names, card))
+    if root is not None and _has_split_folders(root):
+        copy = folder_source(root, split, name=card.name, class_order=names)
+        return replace(copy, info=_info_of_copy(info, copy.info.class_names, card))
     if card.torchvision is None:
-        return _draw_demo(card, split, info)
+        images, labels = draw_shapes(split, card.splits[split], card.image_px or 32, 0)
+        return ArraySource(images, labels, replace(info, class_names=tuple(CLASS_NAMES)))
     return zoo_source(card.torchvision, split, root or downloads_dir(), info)
+
+
+def _info_of_copy(info: SourceInfo, class_names: tuple[str, ...], card: Card) -> SourceInfo:
+    """A user's copy brings its own class names, but must have as many classes as the dataset."""
+    if info.split != "unlabeled" and len(class_names) != card.num_classes:
+        raise InputError(
+            f"{card.name} has {card.num_classes} classes and the copy has {len(class_names)}; "
+            "give a whole copy, or write it as kind folder"
+        )
+    return replace(info, class_names=class_names)
 
 
 def _has_split_folders(root: Path) -> bool:
     """Whether `root` is a copy laid out in folders: it has a split folder, and a folder in that."""
     candidates = (root / folder for folders in SPLIT_FOLDERS.values() for folder in folders)
     return any(path.is_dir() and any(child.is_dir() for child in path.iterdir()) for path in candidates)
-
-
-def _draw_demo(card: Card, split: str, info: SourceInfo) -> Source:
-    images, labels = draw_shapes(split, card.splits[split], card.image_px or 32, 0)
-    return ArraySource(images, labels, replace(info, class_names=tuple(CLASS_NAMES)))

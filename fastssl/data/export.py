@@ -42,7 +42,7 @@ def export_folder(beton: BetonFile | str | Path, out_dir: str | Path, progress: 
 
 
 def class_folders(beton: BetonFile) -> dict[int, str]:
-    """Label -> folder name: the class names where these sort in label order and can name folders, else with a number."""
+    """Label -> folder name: the class names where they sort in label order and can name folders, else numbered."""
     names = list(beton.class_names)
     names += [str(label) for label in range(len(names), int(beton.labels.max(initial=-1)) + 1)]
     if names != sorted(names) or len(set(names)) != len(names) or not all(_can_name_folder(name) for name in names):

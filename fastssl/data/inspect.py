@@ -82,7 +82,7 @@ def _check_structure(beton: BetonFile) -> None:
         first, second = order[overlapping[0]], order[overlapping[0] + 1]
         raise InputError(f"{beton.path}: samples {first} and {second} overlap; write the file again")
     pages = beton.layout.page_bytes
-    straddling = np.flatnonzero((offsets // pages != (offsets + np.maximum(sizes, 1) - 1) // pages))
+    straddling = np.flatnonzero(offsets // pages != (offsets + np.maximum(sizes, 1) - 1) // pages)
     if len(straddling):
         raise InputError(f"{beton.path}: sample {order[straddling[0]]} crosses a page; write the file again")
 
