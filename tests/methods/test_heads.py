@@ -1,0 +1,39 @@
+import pytest
+import torch
+from torch import nn
+
+from fastssl.errors import InputError
+from fastssl.methods.heads import projector
+
+
+def kinds(head):
+    return [(type(m).__name__, getattr(m, "out_features", None), getattr(m, "bias", None) is not None) for m in head]
+
+
+def test_projector_of_depth_two_is_the_papers():
+    assert kinds(projector(10, 7, 5)) == [
+        ("Linear", 7, False),
+        ("BatchNorm1d", None, True),
+        ("ReLU", None, False),
+        ("Linear", 5, True),
+    ]
+
+
+@pytest.mark.parametrize(("depth", "linears", "norms"), [(1, 1, 0), (2, 2, 1), (4, 4, 3)])
+def test_projector_depth_counts_linear_layers(depth, linears, norms):
+    head = projector(10, 7, 5, depth)
+    assert sum(isinstance(m, nn.Linear) for m in head) == linears
+    assert sum(isinstance(m, nn.BatchNorm1d) for m in head) == norms
+    assert head(torch.randn(4, 10)).shape == (4, 5)
+
+
+def test_projector_without_bn_keeps_its_biases():
+    head = projector(10, 7, 5, 3, bn=False)
+    assert [type(m) for m in head] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    assert all(m.bias is not None for m in head if isinstance(m, nn.Linear))
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((10, 7, 0), "dim"), ((10, 0, 5), "hidden"), ((10, 7, 5, 0), "depth")])
+def test_projector_refuses_nothing_of_anything(sizes, name):
+    with pytest.raises(InputError, match=f"projector_{name}=0"):
+        projector(*sizes)
