@@ -1,0 +1,138 @@
+"""What each random draw means: the one definition that the torch sampler and the compiled sampler both follow.
+
+Four 32-bit words come from Philox for the counter (index, epoch, view << 16 | op, block) and the key (seed low, high).
+
+    op        block   words
+    CROP      0..9    try t: area, ratio, top, left        RandomResizedCrop.get_params, with its ten tries
+    FLIP      0       happens?
+    JITTER    0       brightness, contrast, saturation, hue
+              1       happens?, order
+    GRAY      0       happens?
+    BLUR      0       happens?, sigma
+    SOLARIZE  0       happens?
+
+A number in a range is `low + u * (high - low)` in float64 with u the high 24 bits of its word; an integer below n is
+`word * n >> 32`; an operation happens when the high 24 bits of its word are below p * 2^24. Nothing but products,
+sums, quotients and square roots touches a float, so both samplers and every device round alike.
+"""
+
+import math
+from functools import lru_cache
+from itertools import permutations
+from typing import Any, NamedTuple
+
+from fastssl.errors import InputError
+from fastssl.views import ViewKey, ViewSpec
+
+CROP, FLIP, JITTER, GRAY, BLUR, SOLARIZE = range(6)
+NUM_TRIES = 10
+"""torchvision tries ten boxes before it falls back to the central one."""
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+ORDERS = tuple(permutations((BRIGHTNESS, CONTRAST, SATURATION, HUE)))
+"""The 24 orders of the four colour operations; the order word times 24, over 2^32, picks one."""
+BLOCKS = {CROP: NUM_TRIES, FLIP: 1, JITTER: 2, GRAY: 1, BLUR: 1, SOLARIZE: 1}
+UNIT = 2.0**-24
+"""Step of the 24-bit uniform numbers."""
+# Views share their word of the counter with the streams of `data`, which start at 0xFFFF_0000.
+_VIEWS = 0xFFFF
+
+Range = tuple[float, float]
+"""Low end and width."""
+
+
+class DrawPlan(NamedTuple):
+    """A `ViewSpec` at one image size, in the numbers a sampler needs; plain values, so numba takes it as it is."""
+
+    height: int
+    width: int
+    crops: bool
+    scale: Range
+    log_ratio: Range
+    fallback: tuple[int, int, int, int]
+    """Top, left, height, width when no try fits, and when the spec does not crop: then the whole image."""
+    flip_below: int
+    """An operation happens when 24 random bits are below this; 0 means never, and nothing is drawn for it."""
+    jitter_below: int
+    factors: tuple[Range, Range, Range, Range]
+    """Brightness, contrast, saturation, hue; a width of 0 leaves the low end, which is then the neutral value."""
+    gray_below: int
+    blur_below: int
+    sigma: Range
+    solarize_below: int
+
+    def happens(self, op: int) -> bool:
+        """Whether the operation can happen at all; if not, nothing is drawn for it."""
+        below = (self.crops, self.flip_below, self.jitter_below, self.gray_below, self.blur_below, self.solarize_below)
+        return bool(below[op])
+
+
+@lru_cache(maxsize=256)
+def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
+    """The plan of a spec for images of that size, in pixels."""
+    if height < 1 or width < 1:
+        raise InputError(f"height={height}, width={width} is not an image's size; give positive numbers of pixels")
+    scale = spec.crop_scale or (1.0, 1.0)
+    low, high = (math.log(ratio) for ratio in spec.crop_ratio)
+    jitters = any((spec.brightness, spec.contrast, spec.saturation, spec.hue))
+    return DrawPlan(
+        height=height,
+        width=width,
+        crops=spec.crop_scale is not None,
+        scale=(float(scale[0]), float(scale[1] - scale[0])),
+        log_ratio=(low, high - low),
+        fallback=_central_crop(spec, height, width),
+        flip_below=_below(spec.flip_p),
+        jitter_below=_below(spec.jitter_p) if jitters else 0,
+        factors=(_factor(spec.brightness), _factor(spec.contrast), _factor(spec.saturation), (-spec.hue, 2 * spec.hue)),
+        gray_below=_below(spec.gray_p),
+        blur_below=_below(spec.blur_p),
+        sigma=(float(spec.blur_sigma[0]), float(spec.blur_sigma[1] - spec.blur_sigma[0])),
+        solarize_below=_below(spec.solarize_p),
+    )
+
+
+def _below(probability: float) -> int:
+    return round(probability * 2**24)
+
+
+def _factor(strength: float) -> Range:
+    """torchvision's ColorJitter: uniform on [max(0, 1 - strength), 1 + strength]."""
+    low = max(0.0, 1.0 - strength)
+    return low, 1.0 + strength - low
+
+
+def _central_crop(spec: ViewSpec, height: int, width: int) -> tuple[int, int, int, int]:
+    """torchvision's fallback: the largest central box whose ratio is the nearest allowed one."""
+    if spec.crop_scale is None:
+        return 0, 0, height, width
+    low, high = spec.crop_ratio
+    crop_height, crop_width = height, width
+    if width / height < low:
+        crop_height = max(1, round(width / low))
+    elif width / height > high:
+        crop_width = max(1, round(height * high))
+    return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
+
+
+def exp(x: Any) -> Any:
+    """e^x for |x| below about 8, to 1e-14, from products and sums alone, for floats and float64 tensors.
+
+    Library exponentials differ in the last bit between devices, and a last bit can move a crop by a pixel. Taylor's
+    series of x / 16 to the tenth power (remainder below 1e-10 at 8, 1e-16 at the usual ratios), squared four times.
+    """
+    x = x * 0.0625
+    series = x * (1 / 10) + 1.0
+    for divisor in (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0):
+        series = x * series * (1.0 / divisor) + 1.0
+    for _ in range(4):
+        series = series * series
+    return series
+
+
+def check_key(key: ViewKey) -> None:
+    """Raises `InputError` for a seed, epoch or view that does not fit the counter; the index is not looked at."""
+    for name, value, bits in (("seed", key.seed, 64), ("epoch", key.epoch, 32)):
+        if not 0 <= value < 2**bits:
+            raise InputError(f"{name}={value} does not fit in {bits} bits; give a number from 0 to 2**{bits} - 1")
+    if not 0 <= key.view < _VIEWS:
+        raise InputError(f"view={key.view} is not a view number; give a number from 0 to {_VIEWS - 1}")
