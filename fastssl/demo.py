@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastssl.data.dataset import write_dataset
 from fastssl.data.paths import beton_path
-from fastssl.data.write import WriteOptions, write_dataset
 from fastssl.recipe import Recipe
 from fastssl.recipes import demo as recipes
 from fastssl.report.figures import budget_csv, budget_figure
@@ -69,7 +69,7 @@ def run_demo(
 def prepare_data(say: Callable[[str], None]) -> None:
     """Draws the embedded dataset into betons, once."""
     if not all(beton_path("demo", split).exists() for split in ("train", "test")):
-        for written in write_dataset("demo", WriteOptions()):
+        for written in write_dataset("demo"):
             say(f"drew {written['samples']} images into {written['path']} in {written['seconds']:.1f} s")
 
 

@@ -29,6 +29,6 @@ class Command:
         report = run_parity(
             self.dataset, loaders, self.spec, num_images=self.images, seed=self.seed, backend=self.backend
         )
-        console.table(report.HEADER, report.as_rows())
-        console.say("parity holds" if report.ok else "parity FAILS: the rows marked NO are outside their bound")
-        return report.to_json()
+        for line in report.lines():
+            console.say(line)
+        return report.as_dict()

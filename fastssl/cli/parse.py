@@ -19,12 +19,16 @@ CONFIG = (
 
 
 def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
-    """The module's `Command` filled from `arguments`. Raises SystemExit(0) after help, SystemExit(2) on wrong use."""
+    """The module's `Command` filled from `arguments`. Raises SystemExit(0) after help, SystemExit(2) on wrong use.
+
+    A module whose defaults depend on what is asked for has `command_for(arguments)` instead.
+    """
+    command = module.command_for(arguments) if hasattr(module, "command_for") else module.Command
     about = f"{(module.__doc__ or '').strip()}\n\nExample: {module.EXAMPLE}\n\n--json prints one JSON document last."
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(module.Command, args=list(arguments), prog=prog, description=about, config=CONFIG)
+            return tyro.cli(command, args=list(arguments), prog=prog, description=about, config=CONFIG)
     except SystemExit as request:
         if request.code:
             print(f"fastssl: {one_line(complaint.getvalue())} (see `{prog} --help`)", file=sys.stderr)

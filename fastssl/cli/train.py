@@ -47,5 +47,7 @@ class Command:
                 say=console.say,
                 progress=lambda share: update(round(1000 * share), 1000),
             )
-        console.say(f"done      ridge {result.metrics['ridge']:.2%}, kNN {result.metrics['knn']:.2%}; {result.directory}")
+        console.say(
+            f"done      ridge {result.metrics['ridge']:.2%}, kNN {result.metrics['knn']:.2%}; {result.directory}"
+        )
         return dataclasses.asdict(result)

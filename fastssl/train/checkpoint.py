@@ -48,8 +48,21 @@ class Trainable:
     """What training changes."""
 
     method: torch.nn.Module
+    """An `nn.Module` that fulfils `types.Method`."""
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
+
+    @property
+    def encoder(self) -> torch.nn.Module:
+        encoder = self.method.encoder
+        assert isinstance(encoder, torch.nn.Module)
+        return encoder
+
+    def on_step_end(self, step: int) -> None:
+        """Lets a method that keeps a moving average, a queue or a centre update it."""
+        hook = getattr(self.method, "on_step_end", None)
+        if callable(hook):
+            hook(step)
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -115,7 +128,9 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; the run has not saved a checkpoint yet") from error
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
-        raise InputError(f"{path} is damaged or no checkpoint of fastssl; train the recipe anew with --fresh") from error
+        raise InputError(
+            f"{path} is damaged or no checkpoint of fastssl; train the recipe anew with --fresh"
+        ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{path} is not a checkpoint of this version of fastssl (format {FORMAT}); train it anew")
     position = content["position"]

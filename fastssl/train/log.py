@@ -21,7 +21,7 @@ class EpochLog:
 
     def add(self, output: MethodOutput) -> None:
         sums = self.position.log_sums
-        for name, value in {"loss": output.loss.detach(), "steps": torch.ones(())} | output.logs:
+        for name, value in {"loss": output.loss.detach(), "steps": torch.ones(()), **output.logs}.items():
             sums[name] = sums[name] + value.float() if name in sums else value.float()
 
     def means(self) -> dict[str, float]:

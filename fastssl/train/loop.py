@@ -77,7 +77,6 @@ def train(
         # -------------------------------------------------------------- where it starts
         for line in start_card(parts, run.run_id):
             say(line)
-        method, optimizer = parts.trainable.method, parts.trainable.optimizer
         with clock.phase("compile"):
             warm_up(parts)
             prober = Prober(recipe, parts.info, parts.backend, parts.device)
@@ -101,13 +100,12 @@ def train(
         with clock.phase("train"):
             while share < 1.0 or position.probes_done < recipe.probe.probes:
                 for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
-                    set_lr(optimizer, recipe.optim.lr_scale(share))
+                    set_lr(parts.trainable.optimizer, recipe.optim.lr_scale(share))
                     output = parts.step(batch, position.epoch)
                     position.advance(len(batch.index), recipe.views, steps_per_epoch)
                     log.add(output)
                     guard.watch(output.loss, position.step)
-                    if hasattr(method, "on_step_end"):
-                        method.on_step_end(position.step)
+                    parts.trainable.on_step_end(position.step)
                     share = share_done()
                     progress(share)
                     if position.step % guard.every_steps == 0:
@@ -117,7 +115,7 @@ def train(
                     if share >= (position.probes_done + 1) / recipe.probe.probes:
                         guard.check(None, position, last_good)
                         with clock.phase("eval"):
-                            metrics = prober(method.encoder, parts.dtype)
+                            metrics = prober(parts.trainable.encoder, parts.dtype)
                         position.probes_done = int(share * recipe.probe.probes + 1e-9)
                         run.append(observation(run, recipe, parts, position, clock, metrics | log.means(), prober))
                         position.num_records += 1
@@ -129,7 +127,7 @@ def train(
                         say(log.line(metrics))
                         log.end_epoch()
                     if share >= 1.0 or time.monotonic() - saved_at >= recipe.checkpoint_s:
-                        guard.check(method, position, last_good)
+                        guard.check(parts.trainable.method, position, last_good)
                         with clock.phase("checkpoint"):
                             save_checkpoint(run.checkpoint, identity, parts.trainable, position, clock)
                         saved_at, last_good = time.monotonic(), f"{run.checkpoint} at step {position.step}"

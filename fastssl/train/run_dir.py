@@ -85,7 +85,9 @@ class RunDir:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise InputError(f"run {self.run_id} is being trained by another process; wait for it to end") from error
+                raise InputError(
+                    f"run {self.run_id} is being trained by another process; wait for it to end"
+                ) from error
             yield
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -140,6 +141,6 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     ]  # fmt: skip
 
 
-def dataset_facts(info: DatasetInfo) -> dict[str, object]:
+def dataset_facts(info: DatasetInfo) -> dict[str, Any]:
     values = dataclasses.asdict(info)
     return {"id": info.name} | {k: values[k] for k in ("split", "fingerprint", "num_samples", "height", "width")}

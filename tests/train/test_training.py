@@ -1,0 +1,193 @@
+"""A run from start to end on a tiny dataset: what it leaves, how it resumes, what it refuses."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+from fastssl.errors import InputError
+from fastssl.recipe import DataConfig, ProbeConfig
+from fastssl.recipes import RECIPES
+from fastssl.telemetry.records import read_records
+from fastssl.train import train
+from fastssl.train.checkpoint import read_checkpoint
+from fastssl.train.run_dir import RunDir
+
+METHODS = ["simclr", "barlow", "vicreg", "diet", "supervised"]
+
+
+def tiny(name="demo-simclr", **change):
+    """A recipe of four epochs of four steps, in float32 so that equality means equality."""
+    recipe = RECIPES[name]()
+    defaults = {
+        "data": DataConfig(dataset="tiny", loader="resident"),
+        "probe": ProbeConfig(probes=2, knn_k=5),
+        "batch_size": 16,
+        "epochs": 4,
+        "precision": "fp32",
+        "backend": "reference",
+        "device": "cpu",
+        "checkpoint_s": 1e9,
+    }
+    return dataclasses.replace(recipe, **{**defaults, **change})
+
+
+class Interrupted(Exception):
+    pass
+
+
+def interrupted_after(steps):
+    """A progress callback that stops the run as an exception would, after a number of steps."""
+    seen = 0
+
+    def progress(share):
+        nonlocal seen
+        seen += 1
+        if seen == steps:
+            raise Interrupted
+
+    return progress
+
+
+def weights(result):
+    return read_checkpoint(RunDir.existing(_path(result)).checkpoint)["state"]
+
+
+def _path(result):
+    from pathlib import Path
+
+    return Path(result.directory)
+
+
+def assert_same_state(a, b):
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            assert_same_state(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b):
+            assert_same_state(x, y)
+    elif isinstance(a, torch.Tensor):
+        assert torch.equal(a, b)
+    else:
+        assert a == b
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_run_resumed_in_mid_epoch_equals_an_uninterrupted_one(method, tiny_dataset, tmp_path):
+    recipe = tiny(f"demo-{method}", checkpoint_s=0.0)
+    whole = train(recipe, runs_dir=tmp_path / "whole", say=lambda line: None)
+    with pytest.raises(Interrupted):
+        train(recipe, runs_dir=tmp_path / "broken", say=lambda line: None, progress=interrupted_after(7))
+    (broken,) = (tmp_path / "broken").iterdir()
+    resumed = train(None, resume=broken, say=lambda line: None)
+    assert resumed.metrics == whole.metrics
+    assert_same_state(weights(resumed), weights(whole))
+    points = [
+        [(r["case"]["step"], r["metrics"]) for r in read_records([RunDir(_path(x)).records])] for x in (whole, resumed)
+    ]
+    assert points[0] == points[1]
+
+
+def test_every_kill_point_between_probe_and_checkpoint_gives_one_record_per_probe(tiny_dataset, tmp_path):
+    for steps in (8, 9, 15, 16):
+        with pytest.raises(Interrupted):
+            train(tiny(), runs_dir=tmp_path / str(steps), say=lambda line: None, progress=interrupted_after(steps))
+        (run,) = (tmp_path / str(steps)).iterdir()
+        train(None, resume=run, say=lambda line: None)
+        assert [r["case"]["step"] for r in read_records([run / "records.jsonl"])] == [8, 16]
+
+
+def test_records_count_what_was_processed(tiny_dataset, tmp_path):
+    result = train(tiny(views=3), runs_dir=tmp_path, say=lambda line: None)
+    first, last = read_records([RunDir(_path(result)).records])
+    assert (last["budget"]["steps"], last["budget"]["images"], last["budget"]["views"]) == (16, 256, 768)
+    assert first["budget"]["views"] == 384
+    assert last["case"]["final"] is True
+    assert first["case"]["final"] is False
+    assert last["case"]["epoch"] == 4.0
+    assert (
+        last["dataset"]["fingerprint"] == json.loads(tiny_dataset.with_suffix(".beton.json").read_text())["fingerprint"]
+    )
+    assert last["clock"]["eval_s"] > 0
+    assert last["budget"]["gpu_h"] == pytest.approx((last["clock"]["train_s"] + last["clock"]["data_s"]) / 3600)
+
+
+def test_warm_up_leaves_no_trace(tiny_dataset):
+    from fastssl.train.setup import _copied, build, warm_up
+
+    parts = build(tiny())
+    before = _copied(parts.trainable.state_dict())
+    warm_up(parts)
+    assert_same_state(parts.trainable.state_dict(), before)
+
+
+def test_probing_leaves_no_trace(tiny_dataset, tmp_path):
+    often = train(tiny(probe=ProbeConfig(probes=8, knn_k=5)), runs_dir=tmp_path, say=lambda line: None)
+    once = train(tiny(probe=ProbeConfig(probes=1, knn_k=5)), runs_dir=tmp_path, say=lambda line: None)
+    assert often.run != once.run
+    assert_same_state(weights(often)["method"], weights(once)["method"])
+
+
+def test_random_encoder_keeps_its_weights(tiny_dataset, tmp_path):
+    from fastssl.train.setup import build
+
+    recipe = tiny("demo-random", probe=ProbeConfig(probes=1, knn_k=5))
+    start = build(recipe).trainable.method.state_dict()
+    end = weights(train(recipe, runs_dir=tmp_path, say=lambda line: None))["method"]
+    moved = {name for name in start if not torch.equal(start[name], end[name])}
+    assert moved
+    assert all("running" in name or "num_batches" in name for name in moved)
+
+
+def test_time_budget_is_spent_and_not_much_more(tiny_dataset, tmp_path):
+    result = train(tiny(budget_s=1.0), runs_dir=tmp_path, say=lambda line: None)
+    spent = result.clock["train_s"] + result.clock["data_s"]
+    assert 1.0 <= spent < 2.0
+    assert len(read_records([RunDir(_path(result)).records])) == 2
+
+
+def test_finished_run_is_not_trained_again(tiny_dataset, tmp_path):
+    first = train(tiny(), runs_dir=tmp_path, say=lambda line: None)
+    lines = []
+    again = train(tiny(), runs_dir=tmp_path, say=lines.append)
+    assert again == first
+    assert "is finished" in lines[-1]
+
+
+def test_unfinished_run_is_neither_overwritten_nor_mixed(tiny_dataset, tmp_path):
+    with pytest.raises(Interrupted):
+        train(tiny(checkpoint_s=0.0), runs_dir=tmp_path, say=lambda line: None, progress=interrupted_after(3))
+    with pytest.raises(InputError, match="--resume"):
+        train(tiny(), runs_dir=tmp_path, say=lambda line: None)
+    train(tiny(), runs_dir=tmp_path, fresh=True, say=lambda line: None)
+
+
+def test_two_processes_never_share_a_run(tiny_dataset, tmp_path):
+    from fastssl.train.setup import build
+
+    run = RunDir.of(tmp_path, tiny(), build(tiny()).facts)
+    with run.locked(), pytest.raises(InputError, match="another process"):
+        train(tiny(), runs_dir=tmp_path, say=lambda line: None)
+
+
+def test_loss_that_is_not_finite_stops_the_run_naming_step_method_and_checkpoint(tiny_dataset, tmp_path):
+    recipe = tiny(checkpoint_s=0.0)
+    recipe = dataclasses.replace(recipe, optim=dataclasses.replace(recipe.optim, optimiser="sgd", lr=1e30))
+    with pytest.raises(InputError, match=r"simclr is not finite at step \d+; last good checkpoint: .*step \d+"):
+        train(recipe, runs_dir=tmp_path, say=lambda line: None)
+    (run,) = tmp_path.iterdir()
+    saved = read_checkpoint(run / "checkpoint.pt")["state"]["method"]
+    assert all(torch.isfinite(value).all() for value in saved.values())
+
+
+def test_changed_data_is_another_run(tiny_dataset, tmp_path):
+    half = tiny(data=DataConfig(dataset="tiny", loader="resident", fraction=0.5), batch_size=8)
+    other = tiny(data=DataConfig(dataset="tiny", loader="resident", fraction=0.5, subset_seed=1), batch_size=8)
+    assert (
+        train(half, runs_dir=tmp_path, say=lambda line: None).run
+        != train(other, runs_dir=tmp_path, say=lambda line: None).run
+    )
