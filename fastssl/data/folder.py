@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from fastssl.data.beton import BetonFile
-from fastssl.data.export import export_folder
+from fastssl.data.export import class_folders, export_folder
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
 from fastssl.errors import InputError
@@ -70,13 +70,18 @@ def _to_tensor(image: Image.Image) -> torch.Tensor:
 class _IndexedFolder(ImageFolder):
     """`ImageFolder` in the order of the beton, giving `(pixels (h, w, 3), label, position)`."""
 
-    def __init__(self, root: Path, source: Int64[np.ndarray, "n"]) -> None:
-        super().__init__(str(root), transform=_to_tensor)
-        by_index = {int(Path(name).stem.rpartition("_")[2]): (name, label) for name, label in self.samples}
+    def __init__(self, root: Path, beton: BetonFile, source: Int64[np.ndarray, "n"]) -> None:
+        self._labels = {folder: label for label, folder in class_folders(beton).items()}
+        super().__init__(str(root), transform=_to_tensor, allow_empty=True)
+        by_index = {int(Path(name).stem): (name, label) for name, label in self.samples}
         missing = [index for index in source.tolist() if index not in by_index]
         if missing:
             raise InputError(f"{root} lacks image {missing[0]} of its beton; delete the folder, it is exported again")
         self.samples = [by_index[index] for index in source.tolist()]
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Folder -> label as exported, so that a split that lacks a class, or has no labels, keeps its numbers."""
+        return list(self._labels), self._labels
 
     def __getitem__(self, position: int) -> Any:
         try:
@@ -104,7 +109,8 @@ class FolderLoader:
         self.info, self.batch_size = served.info, schedule.batch_size
         self.device, self.reason = torch.device(device), reason
         self._schedule, self._num_workers = schedule, num_workers
-        self._images: _IndexedFolder | None = _IndexedFolder(ensure_folder(served.beton, served.path), served.source)
+        folder = ensure_folder(served.beton, served.path)
+        self._images: _IndexedFolder | None = _IndexedFolder(folder, served.beton, served.source)
 
     def __len__(self) -> int:
         return len(self._schedule)

@@ -15,8 +15,8 @@ from torchvision.transforms import InterpolationMode
 from fastssl.parity.statistics import pixel_statistics
 from fastssl.views import ViewSpec
 
-_NUM_DRAWS = 12
-"""Independent draws of the reference; their spread is the sampling noise of each statistic."""
+NUM_DRAWS = 24
+"""Independent draws of one view per image; their spread is the sampling noise of each statistic."""
 _NUM_CROPS = 20_000
 """Crops drawn from `RandomResizedCrop.get_params` for the Kolmogorov-Smirnov tests."""
 
@@ -26,24 +26,22 @@ class Reference:
     mean: dict[str, float]
     """Statistic -> its mean over the draws."""
     noise: dict[str, float]
-    """Statistic -> its standard deviation over the draws."""
-    num_draws: int
+    """Statistic -> its standard deviation over the draws of one view; of v views it is sqrt(v) times less."""
     crops: Int64[Tensor, "k 4"]
     """Top, left, height, width as torchvision draws them for images of this size."""
 
 
-def draw_reference(images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, views: int, seed: int) -> Reference:
+def draw_reference(images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, seed: int) -> Reference:
     """Statistics of torchvision's views of the images. Random through torch's global generator, which is restored."""
     height, width = images[0].shape[:2]
     draws = [
-        pixel_statistics(torchvision_views(images, spec, views=views, seed=seed + draw), spec)
-        for draw in range(_NUM_DRAWS)
+        pixel_statistics(torchvision_views(images, spec, seed=seed * NUM_DRAWS + draw), spec)
+        for draw in range(NUM_DRAWS)
     ]
     by_name = {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
     return Reference(
         mean={name: float(values.mean()) for name, values in by_name.items()},
         noise={name: float(values.std(ddof=1)) for name, values in by_name.items()},
-        num_draws=_NUM_DRAWS,
         crops=torchvision_crops(spec, height, width, _NUM_CROPS, seed),
     )
 
@@ -79,12 +77,12 @@ def _geometry(spec: ViewSpec) -> torch.nn.Module:
 
 
 def torchvision_views(
-    images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, views: int, seed: int
+    images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec, *, seed: int
 ) -> Float32[Tensor, "n 3 s s"]:
-    """`views` views of each image."""
+    """One view of each image."""
     pipeline = torchvision_pipeline(spec)
     with _torchvision_seed(seed):
-        made = [pipeline(Image.fromarray(pixels)) for _ in range(views) for pixels in images]
+        made = [pipeline(Image.fromarray(pixels)) for pixels in images]
     return torch.stack(made)  # pyright: ignore[reportArgumentType] (ToTensor has made tensors of them)
 
 

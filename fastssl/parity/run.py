@@ -20,7 +20,7 @@ from fastssl.data.open import find_beton, open_loader
 from fastssl.data.order import epoch_order
 from fastssl.data.served import Served, serve
 from fastssl.errors import InputError
-from fastssl.parity.reference import Reference, draw_reference
+from fastssl.parity.reference import NUM_DRAWS, Reference, draw_reference
 from fastssl.parity.report import ParityReport, ParityRow
 from fastssl.parity.statistics import (
     CHANNELS,
@@ -37,8 +37,8 @@ from fastssl.views import ViewSpec
 MakeViews = Callable[[Batch, Sequence[ViewSpec]], Views]
 
 _BATCH = 64
-_NOISE_FACTOR = 5.93
-"""Two-sided p = 1e-4 of Student's t with 11 degrees of freedom: 12 draws of the reference measure the noise."""
+_T_VALUE = 4.69
+"""Two-sided p = 1e-4 of Student's t with 23 degrees of freedom: 24 draws of the reference measure the noise."""
 _SLACK_LEVELS = 2.0
 """PIL rounds to whole levels of 255 after each of up to five operations, and `Image.blend` truncates; a float pipeline
 does not. Two levels hold the sum of those shifts."""
@@ -94,7 +94,7 @@ def run_parity(
 
     say(f"reference: torchvision on {num_images} images of {info.name}")
     chosen = served.source[epoch_order(seed, 0, info.num_samples)[:num_images]]
-    reference = draw_reference([served.beton.decode(int(i)) for i in chosen], spec, views=views, seed=seed)
+    reference = draw_reference([served.beton.decode(int(i)) for i in chosen], spec, seed=seed)
     rows = []
     for kind in loaders:
         say(f"loader {kind}")
@@ -133,7 +133,7 @@ def check_pipeline(
     """The rows of one contestant; `spec` says what its views are meant to be, mean and std included."""
     got = _collect(batches, make, served, spec, num_images, views)
     return [
-        *_pixel_rows(name, pixel_statistics(got.views, spec), reference, spec),
+        *_pixel_rows(name, pixel_statistics(got.views, spec), reference, spec, views),
         *_geometry_rows(name, got.crops, reference, spec, served.info.height, served.info.width),
         *_content_rows(name, got, served),
     ]
@@ -173,10 +173,12 @@ def _pixel_distance(batch: Batch, served: Served) -> float:
     return float(np.abs(pixels.astype(np.float32) - stored).mean(axis=(1, 2, 3)).max())
 
 
-def _pixel_rows(name: str, value: dict[str, float], reference: Reference, spec: ViewSpec) -> list[ParityRow]:
+def _pixel_rows(
+    name: str, value: dict[str, float], reference: Reference, spec: ViewSpec, views: int
+) -> list[ParityRow]:
     assert spec.std is not None
     slack = {channel: _SLACK_LEVELS / 255 / std for channel, std in zip(CHANNELS, spec.std, strict=True)}
-    spread = _NOISE_FACTOR * math.sqrt(1 + 1 / reference.num_draws)
+    spread = _T_VALUE * math.sqrt(1 / views + 1 / NUM_DRAWS)
     return [
         ParityRow(
             loader=name,
@@ -185,7 +187,7 @@ def _pixel_rows(name: str, value: dict[str, float], reference: Reference, spec: 
             reference=expected,
             distance=abs(value[statistic] - expected),
             bound=spread * reference.noise[statistic] + slack.get(statistic.split()[0], 0.0),
-            reason=f"{spread:.1f} sd between {reference.num_draws} torchvision draws + {_SLACK_LEVELS:g} levels",
+            reason=f"{spread:.1f} sd between {NUM_DRAWS} torchvision draws + {_SLACK_LEVELS:g} levels",
         )
         for statistic, expected in reference.mean.items()
     ]

@@ -1,11 +1,15 @@
+import numpy as np
 import pytest
 import torch
 from torchvision.datasets import ImageFolder
 
 from fastssl.data import folder as folder_module
+from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.folder import ensure_folder
 from fastssl.data.open import open_loader
+from fastssl.data.options import WriteOptions
+from fastssl.data.write import write_beton
 
 NUM_IMAGES = 40
 
@@ -54,3 +58,15 @@ def test_exporter_that_comes_second_keeps_the_first_ones_folder(path, tmp_path, 
 def test_workers_and_the_calling_process_read_the_same(path):
     read = [list(open_loader("folder", path, batch_size=8, num_workers=n).epoch(0)) for n in (0, 2)]
     assert all(torch.equal(a.images, b.images) for a, b in zip(*read, strict=True))
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 2, 2, 0], [-1, -1, -1, -1], [-1, 11, 2, 0]], ids=["a class lacks", "none", "few"]
+)
+def test_labels_survive_the_folder(tmp_path, labels):
+    images = np.arange(4 * 8 * 8 * 3, dtype=np.uint8).reshape(4, 8, 8, 3)
+    names = [f"class {letter}" for letter in "lkjihgfedcba"]
+    write_beton(array_source(images, labels, names, name="odd"), tmp_path / "odd.beton", WriteOptions())
+    [batch] = open_loader("folder", tmp_path / "odd.beton", batch_size=4, num_workers=0, order="sequential").epoch(0)
+    assert batch.labels.tolist() == labels
+    assert np.array_equal(batch.images.permute(0, 2, 3, 1).numpy(), images)

@@ -52,7 +52,7 @@ def message_of(kind: str, path: Path, **options) -> str:
     return message
 
 
-@pytest.mark.parametrize("kind", ["ffcv", "resident"])
+@pytest.mark.parametrize("kind", ["ffcv", "resident", "folder"])
 @pytest.mark.parametrize(("start", "stop"), [(0.0, 0.1), (0.7, 1.0)], ids=["header", "tail"])
 def test_damaged_jpeg_is_named(beton, kind, start, stop):
     path = beton("jpg")
@@ -63,7 +63,7 @@ def test_damaged_jpeg_is_named(beton, kind, start, stop):
     assert str(BetonFile(path).offsets[7]) in message
 
 
-def test_damaged_jpeg_whose_header_is_lost_stops_the_folder_loader(beton):
+def test_damaged_file_of_an_exported_folder_is_named(beton):
     path = beton("jpg")
     open_loader("folder", path, batch_size=5).close()
     image = _exported(path, 7)
@@ -72,7 +72,7 @@ def test_damaged_jpeg_whose_header_is_lost_stops_the_folder_loader(beton):
 
 
 def _exported(path: Path, index: int) -> Path:
-    [found] = [f for f in path.with_suffix("").rglob("*.*") if f.stem.rpartition("_")[2].lstrip("0") == str(index)]
+    [found] = [f for f in path.with_suffix("").glob("*/*") if f.stem.isdigit() and int(f.stem) == index]
     return found
 
 
