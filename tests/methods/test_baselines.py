@@ -52,6 +52,7 @@ def test_random_encoder_never_moves_while_its_statistics_do(optimiser):
     before = copy.deepcopy(dict(method.named_parameters()))
     mean = method.encoder[1].running_mean.clone()
     optimizer = OptimConfig(optimiser=optimiser, lr=1.0, weight_decay=0.5).build(method)
+    assert [p for group in optimizer.param_groups for p in group["params"]] == [method.nothing]
     index = torch.arange(4)
     for _ in range(3):
         output = method((torch.randn(4, 3, 6, 6) + 1,), index, index)

@@ -136,7 +136,7 @@ def test_diet_off_target_gradient_vanishes_in_half_precision_but_not_here():
     torch.testing.assert_close(dweight[1:], torch.full_like(dweight[1:], batch * off_target), rtol=1e-3, atol=0)
 
 
-def test_diet_keeps_no_matrix_of_all_logits(monkeypatch):
+def test_diet_keeps_no_matrix_of_all_logits():
     z, weight, target = problem(num_samples=64, batch=8)
     largest = 0
 
