@@ -83,7 +83,12 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
         fallback=_central_crop(spec, height, width),
         flip_below=_below(spec.flip_p),
         jitter_below=_below(spec.jitter_p) if jitters else 0,
-        factors=(_factor(spec.brightness), _factor(spec.contrast), _factor(spec.saturation), (-spec.hue, 2 * spec.hue)),
+        factors=(
+            _factor(spec.brightness),
+            _factor(spec.contrast),
+            _factor(spec.saturation),
+            (0.0 - spec.hue, 2.0 * spec.hue),
+        ),
         gray_below=_below(spec.gray_p),
         blur_below=_below(spec.blur_p),
         sigma=(float(spec.blur_sigma[0]), float(spec.blur_sigma[1] - spec.blur_sigma[0])),
@@ -98,7 +103,7 @@ def _below(probability: float) -> int:
 def _factor(strength: float) -> Range:
     """torchvision's ColorJitter: uniform on [max(0, 1 - strength), 1 + strength]."""
     low = max(0.0, 1.0 - strength)
-    return low, 1.0 + strength - low
+    return low, 1.0 + strength - low  # floats for integer strengths too: the compiled sampler has one signature
 
 
 def _central_crop(spec: ViewSpec, height: int, width: int) -> tuple[int, int, int, int]:

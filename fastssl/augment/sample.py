@@ -17,6 +17,7 @@ from fastssl.kernels.philox import philox4x32
 from fastssl.views import ViewKey, ViewParams, ViewSpec
 
 Words = Int64[Tensor, "b blocks 4"]
+Factor = Float32[Tensor, "b"]
 
 
 def sample(spec: ViewSpec, key: ViewKey, height: int, width: int) -> ViewParams:
@@ -112,7 +113,9 @@ def _crop(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Int
 
 def _jitter(
     plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]
-) -> tuple[Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Int64[Tensor, "b 4"]]:
+) -> tuple[
+    Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Int64[Tensor, "b 4"]
+]:
     orders = on_device(plans.ORDERS, torch.int64, index.device)
     neutral = on_device((1.0, 1.0, 1.0, 0.0), torch.float32, index.device)
     if words is None:

@@ -1,0 +1,82 @@
+"""Views of a batch: what happens is drawn once (`sample`), then applied by a backend. See docs/augment.md."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+import torch
+
+from fastssl.augment.sample import sample, sample_views
+from fastssl.errors import InputError
+from fastssl.types import AugmentBackend, Batch, Views
+from fastssl.views import ViewKey, ViewSpec
+
+__all__ = ["BACKENDS", "get_backend", "make_views", "sample"]
+
+BACKENDS = ("auto", "reference", "kornia", "cpu")
+
+
+def get_backend(name: str = "auto", device: torch.device | str = "cpu") -> AugmentBackend:
+    """The backend of that name, or with "auto" the fastest one there is for the device; its `reason` says why.
+
+    Raises `InputError` for an unknown name, and for one asked for that cannot run here.
+    """
+    kind = torch.device(device).type
+    if name == "auto":
+        return _automatic(kind)
+    return _build(name, kind, f"asked for, on {kind}")
+
+
+def _automatic(kind: str) -> AugmentBackend:
+    if kind == "cpu" and find_spec("numba"):
+        return _build("cpu", kind, "automatic: the compiled backend serves images on the CPU")
+    if kind != "cpu" and find_spec("kornia"):
+        return _build("kornia", kind, f"automatic: the fastest backend for images on {kind}")
+    missing = "numba" if kind == "cpu" else "kornia"
+    return _build("reference", kind, f"automatic: {missing} is not installed, so this is the slow path")
+
+
+def _build(name: str, kind: str, reason: str) -> AugmentBackend:
+    if name == "reference":
+        from fastssl.augment.reference import ReferenceBackend
+
+        return ReferenceBackend(reason)
+    if name == "kornia":
+        _require_package("kornia", name)
+        from fastssl.augment.kornia import KorniaBackend
+
+        return KorniaBackend(reason)
+    if name == "cpu":
+        _require_package("numba", name)
+        if kind != "cpu":
+            raise InputError(f"backend='cpu' cannot read images on {kind}; give 'auto' or 'kornia'")
+        from fastssl.augment.cpu import CpuBackend
+
+        return CpuBackend(reason)
+    raise InputError(f"backend={name!r} is unknown; give one of {', '.join(BACKENDS)}")
+
+
+def _require_package(package: str, name: str) -> None:
+    if find_spec(package) is None:
+        raise InputError(f"backend={name!r} needs {package}, which is not installed; install it or give 'auto'")
+
+
+def make_views(
+    batch: Batch,
+    specs: Sequence[ViewSpec],
+    backend: AugmentBackend,
+    *,
+    seed: int,
+    epoch: int,
+    dtype: torch.dtype = torch.float32,
+) -> Views:
+    """One view per spec of every image: view v is drawn by the key (seed, epoch, v, index) and follows specs[v].
+
+    The specs' mean and std must be filled in. Deterministic in its arguments; the images are not changed; no host sync
+    when `batch.index` lies on the images' device. Raises `InputError` for a spec the backend cannot make.
+    """
+    if not specs:
+        raise InputError("specs=() makes no view; give one ViewSpec per view")
+    images = batch.images
+    key = ViewKey(seed, epoch, 0, batch.index.to(images.device, non_blocking=True))
+    params = sample_views(specs, key, images.shape[2], images.shape[3])
+    return tuple(backend.apply(images, one, spec, dtype) for one, spec in zip(params, specs, strict=True))

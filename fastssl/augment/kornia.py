@@ -1,0 +1,93 @@
+"""Kornia's functions driven by our parameters: the default on a GPU.
+
+Kornia supplies gray, hue, blur and solarize. What it defines otherwise than torchvision is written here: its
+brightness adds by default, its saturation scales HSV, its gray weighs red by .299 instead of .2989 (so the blends take
+`rgb_to_grayscale` with torchvision's weights), and its random crop is a perspective warp without antialias (so crop
+and resize are `resize.crop_resize`). Its blur checks sigma on the host, so the separable filter under it is called.
+
+No loop over samples and no host sync. The four colour operations come in a random order per sample: three of them are
+blends, which commute with nothing but the neutral blend (factor 1, exact). So a batch runs three blend slots, one hue,
+three blend slots; a sample's blends before its hue fill the first slots, those after it the last. Seven operations
+where trying all four at each of four steps takes sixteen.
+"""
+
+import math
+
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from kornia.color import rgb_to_grayscale
+from kornia.enhance import adjust_hue, solarize
+from kornia.filters import filter2d_separable
+from torch import Tensor
+
+from fastssl.augment.chain import check_spec, cropped, require
+from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, normalise, spread
+from fastssl.augment.constant import on_device
+from fastssl.augment.plan import BRIGHTNESS, CONTRAST, HUE
+from fastssl.views import ViewParams, ViewSpec
+
+Images = Float32[Tensor, "b 3 s s"]
+
+
+class KorniaBackend:
+    """Kornia's functions, batched, on any device. Deterministic; no host sync."""
+
+    name = "kornia"
+
+    def __init__(self, reason: str = "asked for") -> None:
+        self.reason = reason
+
+    def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
+        return check_spec(spec)
+
+    def apply(
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        params: ViewParams,
+        spec: ViewSpec,
+        dtype: torch.dtype = torch.float32,
+    ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
+        """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`."""
+        require(self.supports(spec, images.device), images, self.name)
+        views = cropped(images, params, spec)
+        if spec.jitter_p > 0:
+            views = _jitter(views, params, spec)
+        if spec.gray_p > 0:
+            views = torch.where(spread(params.gray), _gray(views), views)
+        if spec.blur_p > 0:
+            taps = blur_taps(params.blur_sigma, spec.blur_kernel)
+            blurred = filter2d_separable(views, taps, taps, border_type="reflect")
+            views = torch.where(spread(params.blur_sigma > 0), blurred, views)
+        if spec.solarize_p > 0:
+            views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
+        mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
+        return normalise(views, mean, std, dtype)
+
+
+def _gray(views: Images) -> Float32[Tensor, "b 1 s s"]:
+    return rgb_to_grayscale(views, rgb_weights=on_device(GRAY_WEIGHTS, torch.float32, views.device))
+
+
+def _jitter(views: Images, params: ViewParams, spec: ViewSpec) -> Images:
+    hue_step = (params.jitter_order == HUE).to(torch.uint8).argmax(dim=1, keepdim=True)
+    before = torch.arange(4, device=views.device) < hue_step
+    factors = torch.stack((params.brightness, params.contrast, params.saturation, torch.ones_like(params.hue)), dim=1)
+    in_order = factors.take_along_dim(params.jitter_order, dim=1)
+    if spec.hue == 0:
+        return _blends(views, params.jitter_order, in_order)
+    views = _blends(views, params.jitter_order, torch.where(before, in_order, 1.0), steps=range(3))
+    turned = adjust_hue(views, params.hue * (2 * math.pi))
+    views = torch.where(spread(params.hue != 0), turned, views)
+    return _blends(views, params.jitter_order, torch.where(before, 1.0, in_order), steps=range(1, 4))
+
+
+def _blends(
+    views: Images, order: Int64[Tensor, "b 4"], factors: Float32[Tensor, "b 4"], steps: range = range(4)
+) -> Images:
+    """One blend per step: with black, with the mean gray or with each pixel's gray, by the sample's own order."""
+    for step in steps:
+        op, gray = spread(order[:, step]), _gray(views)
+        mean = gray.mean(dim=(2, 3), keepdim=True)
+        other = torch.where(op == BRIGHTNESS, 0.0, torch.where(op == CONTRAST, mean, gray))
+        views = blend(views, other, factors[:, step])
+    return views
