@@ -3,13 +3,15 @@
 Bytes per view of s px from an image of h x w: 3 h w read at most (the crop), 12 s^2 written; the scratch in between
 is 12 s^2 for the view and 128 times the crop's width in values, so a view of 32 px never leaves the first cache.
 
-The view is held transposed, `view[channel, x * pitch + y]`: the vertical filter runs along whole source rows, its rows
-are stored as columns, and the horizontal filter then runs along y, so that every inner loop is long, contiguous and
-free of branches, which is what LLVM turns into vector instructions. No colour operation cares which way x runs. The
-pitch is the size rounded up to whole tiles; values between size and pitch start at 0 and stay 0 up to the contrast,
-the only operation that looks at the whole view, so they never count in its mean.
+The view is held transposed, `view[channel, x, y]` with y cut into tiles: the vertical filter runs along whole source
+rows, its rows are stored as columns, and the horizontal filter then runs along y, so that every inner loop is long,
+contiguous and free of branches, which is what LLVM turns into vector instructions. No colour operation cares which way
+x runs. Values between the size and the end of the last tile start at 0 and stay 0 up to the contrast, the only
+operation that looks at the whole view, so they never count in its mean.
 
-All constants are float32: a Python float would lift a whole loop to float64.
+All constants are float32: a Python float would lift a whole loop to float64. Inner loops index by the bare loop
+variable: numba guards a sum against being negative (Python's index from the end), and the guard keeps the loop scalar
+(columns filtered in 4.2 us per view with sums, 1.0 without, on an AVX-512 core, 2026-11).
 """
 
 from typing import Any, NamedTuple
@@ -60,19 +62,20 @@ def make_views(images: Any, drawn: Drawn, settings: Settings, out: Any) -> None:
     """uint8 images (b, h, w * 3) to normalised float32 views `out` (b, s, s, 3)."""
     height, row = images.shape[1:]
     size = settings.size
-    pitch = -(-size // TILE) * TILE
-    view = np.empty((3, size * pitch), np.float32)
-    spare = np.empty((size, pitch), np.float32)
-    buffer = np.empty(max(row, size + settings.blur_taps), np.float32)
-    columns = np.empty(row * TILE, np.float32)
-    most = 2 * _reach(max(height, row // 3), settings) + 2
-    across, down = _no_filter(size, most), _no_filter(pitch, most)
+    tiles = -(-size // TILE)
+    tiled = np.zeros((3, size, tiles, TILE), np.float32)
+    view, columnar = tiled.reshape(3, size * tiles * TILE), tiled.reshape(3, size, tiles * TILE)
+    spare = np.zeros((size, tiles * TILE), np.float32)
+    buffer = np.zeros(max(row, size + settings.blur_taps), np.float32)
+    columns = np.zeros((row + 3, TILE), np.float32)
+    most = 2 * _reach(max(height, row // 3), settings) + 3
+    across, down = _no_filter(size, most), _no_filter(tiles * TILE, most)
     for i in range(len(images)):
         top, left, crop_height, crop_width = drawn.crop[i]
         _fill_filter(down, crop_height, settings, _CUT)
         _fill_filter(across, crop_width, settings, 1.0)
         crop = images[i, top : top + crop_height, 3 * left : 3 * (left + crop_width)]
-        _resize(crop, down, across, drawn.flip[i], size, pitch, buffer, columns, view)
+        _resize(crop, down, across, drawn.flip[i], buffer, columns, tiled)
         if settings.cubic:
             _clip(view)
         for step in range(4):
@@ -81,10 +84,10 @@ def make_views(images: Any, drawn: Drawn, settings: Settings, out: Any) -> None:
         if drawn.gray[i]:
             _make_gray(view)
         if drawn.sigma[i] > 0:
-            _blur(view, drawn.sigma[i], settings.blur_taps, size, pitch, buffer, spare)
+            _blur(columnar, drawn.sigma[i], settings.blur_taps, buffer, spare)
         if drawn.solarize[i]:
             _solarize(view, np.float32(settings.threshold))
-        _write(view, settings, pitch, out[i])
+        _write(columnar, settings, out[i])
 
 
 @compiled()
@@ -146,26 +149,21 @@ def _fill_filter(table: Any, length: int, settings: Settings, gain: float) -> No
         first[i], count[i] = low, high - low
         for t in range(high - low):
             weights[i, t] = exact[t] * (gain / total)
+        weights[i, high - low] = 0.0  # taps are taken in pairs
 
 
 @compiled(fastmath=_FAST)
-def _resize(
-    crop: Any, down: Any, across: Any, flip: bool, size: int, pitch: int, buffer: Any, columns: Any, view: Any
-) -> None:
+def _resize(crop: Any, down: Any, across: Any, flip: bool, buffer: Any, columns: Any, tiled: Any) -> None:
     """Rows, then columns, tile by tile; a flip only changes where a column lands."""
     row_first, row_count, row_weights, _ = down
-    first, count, weights, _ = across
     width = crop.shape[1]
-    for tile in range(0, pitch, TILE):
+    for tile in range(tiled.shape[2]):
         for y in range(TILE):
-            _filter_row(crop, row_first[tile + y], row_count[tile + y], row_weights[tile + y], width, buffer)
+            row = tile * TILE + y
+            _filter_row(crop, row_first[row], row_count[row], row_weights[row], width, buffer)
             for x in range(width):
-                columns[x * TILE + y] = buffer[x]
-        for x in range(size):
-            target = (size - 1 - x if flip else x) * pitch + tile
-            for channel in range(3):
-                start = (first[x] * 3 + channel) * TILE
-                _filter_column(columns[start:], count[x], weights[x], view[channel, target : target + TILE])
+                columns[x, y] = buffer[x]
+        _filter_columns(columns, across, flip, tile, tiled)
 
 
 @compiled(fastmath=_FAST)
@@ -183,21 +181,29 @@ def _filter_row(crop: Any, first: int, count: int, weights: Any, width: int, buf
 
 
 @compiled(fastmath=_FAST)
-def _filter_column(columns: Any, count: int, weights: Any, target: Any) -> None:
-    weight = weights[0]
-    for y in range(TILE):
-        target[y] = weight * columns[y]
-    for t in range(1, count):
-        weight, start = weights[t], t * 3 * TILE
-        for y in range(TILE):
-            target[y] += weight * columns[start + y]
+def _filter_columns(columns: Any, across: Any, flip: bool, tile: int, tiled: Any) -> None:
+    """Every column of one tile, by pairs of taps; the weight past the last one is 0."""
+    first, count, weights, _ = across
+    size = tiled.shape[1]
+    for x in range(size):
+        target = size - 1 - x if flip else x
+        for channel in range(3):
+            left, right = first[x] * 3 + channel, first[x] * 3 + channel + 3
+            weight, next_weight = weights[x, 0], weights[x, 1]
+            for y in range(TILE):
+                tiled[channel, target, tile, y] = weight * columns[left, y] + next_weight * columns[right, y]
+            for t in range(2, count[x], 2):
+                left, right = left + 6, right + 6
+                weight, next_weight = weights[x, t], weights[x, t + 1]
+                for y in range(TILE):
+                    tiled[channel, target, tile, y] += weight * columns[left, y] + next_weight * columns[right, y]
 
 
 @compiled()
 def _unit(value: Any) -> Any:
     """Cut to 0-1; selects, not branches."""
-    value = value if value > _ZERO else _ZERO
-    return value if value < _ONE else _ONE
+    value = max(_ZERO, value)
+    return min(_ONE, value)
 
 
 @compiled()
@@ -256,7 +262,7 @@ def _channel(hue: Any, offset: Any, top: Any, chroma: Any) -> Any:
     distance = hue + offset
     distance = distance - _SIX if distance >= _SIX else distance
     mirrored = _FOUR - distance
-    distance = distance if distance < mirrored else mirrored
+    distance = min(mirrored, distance)
     return top - chroma * _unit(distance)
 
 
@@ -266,10 +272,10 @@ def _turn_hue(view: Any, sixths: Any) -> None:
     reds, greens, blues = view[0], view[1], view[2]
     for p in range(len(reds)):
         red, green, blue = reds[p], greens[p], blues[p]
-        top = red if red > green else green
-        top = top if top > blue else blue
-        bottom = red if red < green else green
-        bottom = bottom if bottom < blue else blue
+        top = max(green, red)
+        top = max(blue, top)
+        bottom = min(green, red)
+        bottom = min(blue, bottom)
         chroma = top - bottom
         per = _ONE / (chroma if chroma > _ZERO else _ONE)
         hue = (green - blue) * per
@@ -299,30 +305,33 @@ def _mirror(position: int, size: int) -> int:
 
 
 @compiled(fastmath=_FAST)
-def _blur(view: Any, sigma: Any, num_taps: int, size: int, pitch: int, line: Any, spare: Any) -> None:
+def _blur(view: Any, sigma: Any, num_taps: int, line: Any, spare: Any) -> None:
     """Along y through a mirrored line, then along x by whole columns."""
-    radius = num_taps // 2
+    size, radius = view.shape[1], num_taps // 2
     taps = np.empty(num_taps, np.float64)
     for t in range(num_taps):
         taps[t] = np.exp(-0.5 * ((t - radius) / np.float64(sigma)) ** 2)
     weights = (taps / taps.sum()).astype(np.float32)
     for channel in range(3):
-        plane = view[channel]
         for x in range(size):
-            source, target = plane[x * pitch : x * pitch + pitch], spare[x]
-            for y in range(-radius, size + radius):
-                line[y + radius] = source[_mirror(y, size)]
+            source, target = view[channel, x], spare[x]
+            inside = line[radius:]
+            for y in range(size):
+                inside[y] = source[y]
+            for edge in range(radius):
+                line[edge] = source[radius - edge]
+                inside[size + edge] = source[size - 2 - edge]
             target[:] = _ZERO
             for t in range(num_taps):
                 weight, shifted = weights[t], line[t:]
                 for y in range(size):
                     target[y] += weight * shifted[y]
         for x in range(size):
-            target = plane[x * pitch : x * pitch + pitch]
+            target = view[channel, x]
             target[:] = _ZERO
             for t in range(num_taps):
                 weight, source = weights[t], spare[_mirror(x + t - radius, size)]
-                for y in range(pitch):
+                for y in range(len(target)):
                     target[y] += weight * source[y]
 
 
@@ -335,18 +344,16 @@ def _solarize(view: Any, threshold: Any) -> None:
 
 
 @compiled(fastmath=_FAST)
-def _write(view: Any, settings: Settings, pitch: int, out: Any) -> None:
-    """Normalised, transposed back, channels last."""
+def _write(view: Any, settings: Settings, out: Any) -> None:
+    """Normalised, transposed back, channels last; in blocks, so that neither side is read or written by lone lines."""
     size = settings.size
-    red, green, blue = view[0], view[1], view[2]
-    means = [np.float32(value) for value in settings.mean]
-    scales = [np.float32(value) for value in settings.inverse_std]
-    mean_red, mean_green, mean_blue = means[0], means[1], means[2]
-    scale_red, scale_green, scale_blue = scales[0], scales[1], scales[2]
-    for tile in range(0, size, 16):
-        for x in range(size):
-            for y in range(tile, min(tile + 16, size)):
-                p = x * pitch + y
-                out[y, x, 0] = (red[p] - mean_red) * scale_red
-                out[y, x, 1] = (green[p] - mean_green) * scale_green
-                out[y, x, 2] = (blue[p] - mean_blue) * scale_blue
+    red, green, blue = settings.mean
+    mean_red, mean_green, mean_blue = np.float32(red), np.float32(green), np.float32(blue)
+    red, green, blue = settings.inverse_std
+    per_red, per_green, per_blue = np.float32(red), np.float32(green), np.float32(blue)
+    for block in range(0, size, TILE):
+        for y in range(block, min(block + TILE, size)):
+            for x in range(size):
+                out[y, x, 0] = (view[0, x, y] - mean_red) * per_red
+                out[y, x, 1] = (view[1, x, y] - mean_green) * per_green
+                out[y, x, 2] = (view[2, x, y] - mean_blue) * per_blue
