@@ -93,7 +93,8 @@ class Verify:
         with console.progress(f"verifying {self.file.name}", "images") as update:
             facts = verify_beton(self.file, progress=update)
         console.say(
-            f"{self.file}: {facts['samples']:,} samples decode, fingerprint {facts['fingerprint'][:12]} compared with {facts['compared']}"
+            f"{self.file}: {facts['samples']:,} samples decode, "
+            f"fingerprint {facts['fingerprint'][:12]} compared with {facts['compared']}"
         )
         _draw(self.file, self.sheet, console)
         return facts

@@ -1,4 +1,4 @@
-"""Train every method on the built-in dataset for the same few seconds each, probe them, and draw accuracy vs compute."""
+"""Train every method on the built-in dataset for the same few seconds, probe them, draw accuracy against compute."""
 
 from dataclasses import dataclass
 from pathlib import Path

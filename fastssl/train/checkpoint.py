@@ -124,10 +124,10 @@ def load_checkpoint(path: Path, identity: str, trainable: Trainable, clock: Cloc
 def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """The checkpoint's raw content; tensors on `device`, the random state always on the CPU."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(path.read_bytes()), map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist; the run has not saved a checkpoint yet") from error
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
         raise InputError(
             f"{path} is damaged or no checkpoint of fastssl; train the recipe anew with --fresh"
         ) from error

@@ -22,6 +22,7 @@ def observation(
 ) -> dict[str, Any]:
     """The record of this moment: what was run, what it has cost so far, and what the probes say."""
     epoch = position.epoch + position.step_in_epoch / len(parts.loader)
+    spent = clock.record()
     final = position.probes_done == recipe.probe.probes
     return new_record(
         suite="train",
@@ -39,9 +40,9 @@ def observation(
             "recipe": recipe.to_json(),
         },
         scope=["decode", "augment", "h2d", "train_step"],
-        clock=clock.record(),
+        clock=spent,
         budget={
-            "gpu_h": clock.gpu_hours("train", "data"),
+            "gpu_h": (spent["train_s"] + spent["data_s"]) * spent["world_size"] / 3600,
             "views": position.views,
             "images": position.images,
             "steps": position.step,

@@ -130,7 +130,7 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     parameters = sum(p.numel() for p in parts.trainable.method.parameters())
     return [
         f"run       {run_id}",
-        f"method    {recipe.method.kind}, {recipe.views} views of {recipe.spec.size} px, {parameters / 1e6:.2f} M parameters",
+        f"method    {recipe.method.kind}, {recipe.views} x {recipe.spec.size} px, {parameters / 1e6:.2f} M weights",
         f"data      {info.name}/{info.split}: {info.num_samples} images {info.height}x{info.width}, "
         f"fingerprint {info.fingerprint[:12]}",
         f"loader    {loader.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in loader.items()),
