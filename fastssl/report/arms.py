@@ -1,0 +1,65 @@
+"""Which runs repeat one another, and what to call them: an arm is a recipe without its seed, on one dataset and device.
+
+A recipe's name does not make an arm, because a flag changes a recipe and keeps its name. Arms of one method are told
+apart by the fields in which they differ.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+METHOD_LABELS = {
+    "simclr": "SimCLR",
+    "barlow_twins": "Barlow Twins",
+    "vicreg": "VICReg",
+    "diet": "DIET",
+    "cissl": "CISSL",
+    "dissl": "DISSL",
+    "byol": "BYOL",
+    "supervised": "supervised",
+    "random": "random encoder",
+}
+ROLES = {"random": "floor", "supervised": "ceiling"}
+"""What a method bounds; every other method has the role "method"."""
+FREE = frozenset({"seed", "name", "workers", "checkpoint_s", "data.workers"})
+"""Fields that repeat a run or only change its speed."""
+UNNAMED = frozenset({"protocol", "fingerprint", "data.dataset"})
+"""Fields too long for a label, or said by another one."""
+NAMED_FIELDS = 3
+
+
+def arm_key(recipe: dict[str, Any], **facts: str) -> tuple[tuple[str, str], ...]:
+    """Equal for runs that differ in their seed alone; hashable and sortable."""
+    fields = dict(_flatten(recipe, "")) | {name: json.dumps(value) for name, value in facts.items()}
+    return tuple(sorted((name, value) for name, value in fields.items() if name not in FREE))
+
+
+def arm_labels(arms: Sequence[tuple[str, tuple[tuple[str, str], ...]]]) -> list[str]:
+    """One label per distinct (method, key), in order: "SimCLR", or "SimCLR (views 4)" beside a sibling of 2 views."""
+    labels = [_label(method, dict(key), [dict(k) for m, k in arms if m == method]) for method, key in arms]
+    return [
+        label if labels.count(label) == 1 else f"{label} #{labels[: i + 1].count(label)}"
+        for i, label in enumerate(labels)
+    ]
+
+
+def _label(method: str, fields: dict[str, str], siblings: list[dict[str, str]]) -> str:
+    plain = METHOD_LABELS.get(method, method)
+    names = sorted({name for sibling in siblings for name in sibling} - UNNAMED)
+    differing = [name for name in names if len({sibling.get(name) for sibling in siblings}) > 1]
+    if not differing:
+        return plain
+    shown = [f"{name.split('.')[-1]} {_readable(fields.get(name))}" for name in differing[:NAMED_FIELDS]]
+    return f"{plain} ({', '.join(shown)}{', ...' if len(differing) > NAMED_FIELDS else ''})"
+
+
+def _readable(value: str | None) -> str:
+    return "none" if value in (None, "null") else str(value).strip('"')
+
+
+def _flatten(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flatten(inner, f"{name}.{key}" if name else str(key))
+    else:
+        yield name, json.dumps(value)

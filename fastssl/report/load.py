@@ -1,0 +1,121 @@
+"""Training records to one table of evaluation points."""
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from fastssl.errors import InputError
+from fastssl.report.arms import ROLES, arm_key, arm_labels
+from fastssl.telemetry.reading import read_records
+
+COLUMNS: dict[str, Any] = {
+    "run": pl.String,
+    "arm": pl.String,
+    "role": pl.String,
+    "name": pl.String,
+    "method": pl.String,
+    "dataset": pl.String,
+    "subset": pl.String,
+    "fingerprint": pl.String,
+    "device": pl.String,
+    "device_kind": pl.String,
+    "world_size": pl.Int64,
+    "protocol": pl.String,
+    "seed": pl.Int64,
+    "epoch": pl.Float64,
+    "step": pl.Int64,
+    "views": pl.Int64,
+    "images": pl.Int64,
+    "compute_h": pl.Float64,
+    "train_s": pl.Float64,
+    "data_s": pl.Float64,
+    "eval_s": pl.Float64,
+    "compile_s": pl.Float64,
+    "ridge": pl.Float64,
+    "knn": pl.Float64,
+    "final": pl.Boolean,
+    "commit": pl.String,
+    "record": pl.String,
+}
+
+
+def load_runs(paths: Iterable[Path]) -> pl.DataFrame:
+    """One row per evaluation point of every training run found, sorted by arm, run and step.
+
+    `compute_h` is the clock of training and of waiting for data, times the devices, in hours; evaluation, compilation
+    and checkpoints are outside it. `ridge` and `knn` are accuracies from 0 to 1. `arm` names runs that differ in their
+    seed alone. `device` names the processor and, of a CPU, its cores, and, of GPUs, how many.
+
+    Args:
+        paths: files of records, run directories, or folders that hold any of these.
+
+    Errors: `InputError` when a path is missing, a record is damaged, or no record is of a training run.
+    """
+    files = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    records = {record["id"]: record for record in read_records(files) if record["suite"] == "train"}
+    if not records:
+        raise InputError(
+            f"records={', '.join(map(str, paths)) or 'nothing'} hold no training run; give records of `train`"
+        )
+    kept = _last_attempts(list(records.values()))
+    rows = [_row(record) for record in kept]
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    labels = dict(zip(arms, arm_labels(arms)))
+    frame = pl.DataFrame([{**row, "arm": labels[row["arm"]]} for row in rows], schema=COLUMNS)
+    return frame.sort("arm", "seed", "run", "step")
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise InputError(f"records={path} does not exist; give a .jsonl file, a run directory, or a folder of them")
+    return sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+
+
+def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A run trained anew under its own name starts again at an early step; only its last attempt is one run's curve."""
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        attempt = runs.setdefault(record["case"]["run"], [])
+        if attempt and record["case"]["step"] <= attempt[-1]["case"]["step"]:
+            warnings.warn(
+                f"run {record['case']['run']} was trained more than once; its last attempt counts", stacklevel=3
+            )
+            attempt.clear()
+        attempt.append(record)
+    return [record for attempt in runs.values() for record in attempt]
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    case, clock, budget, metrics = (record[block] for block in ("case", "clock", "budget", "metrics"))
+    dataset, device, protocol = record["dataset"], _device(record), case["protocol"]
+    facts = {"dataset": dataset["id"], "device": device, "protocol": protocol, "fingerprint": dataset["fingerprint"]}
+    data = case["recipe"].get("data", {})
+    return {
+        "run": case["run"],
+        "arm": (case["method"], arm_key(case["recipe"], **facts)),
+        "role": ROLES.get(case["method"], "method"),
+        **{name: case[name] for name in ("name", "method", "protocol", "seed", "step", "final")},
+        **facts,
+        "subset": f"{data.get('fraction', 1.0):g} of it, subset {data.get('subset_seed', 0)}",
+        "device_kind": record["device"]["kind"],
+        "world_size": clock["world_size"],
+        "epoch": float(case["epoch"]),
+        "views": budget["views"],
+        "images": budget["images"],
+        "compute_h": (clock["train_s"] + clock["data_s"]) * clock["world_size"] / 3600,
+        **{name: float(clock[name]) for name in ("train_s", "data_s", "eval_s", "compile_s")},
+        "ridge": float(metrics["ridge"]),
+        "knn": float(metrics["knn"]),
+        "commit": record["code"]["commit"],
+        "record": record["id"],
+    }
+
+
+def _device(record: dict[str, Any]) -> str:
+    device = record["device"]
+    if device["kind"] == "cpu":
+        return f"{device['name']}, {record['host']['cores']} cores"
+    return device["name"] if device["count"] == 1 else f"{device['count']} x {device['name']}"
