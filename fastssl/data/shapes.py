@@ -4,8 +4,9 @@ A class is an outline filled with a texture; each outline serves two classes, an
 else is nuisance and independent of the class: position, scale, any rotation, stretch, texture frequency, which ink is
 the light one, three hues, a cloudy background, grain, a lamp to one side, sensor noise.
 
-What the design holds to, measured at 32 px with 4,000 training images (2026-11): a ridge probe reaches 13-15 % on raw
-pixels and 27-30 % on the `nano` encoder untrained; a few ten thousand views of self-supervision double that.
+What the design holds to, measured at 32 px with 5,000 training and 1,000-2,000 test images (2026-11): a ridge probe
+reaches 13-16 % on raw pixels, 12 % on colour histograms and 26-28 % on the `nano` encoder untrained; supervised, the
+same encoder reaches 99 % after 60,000 views. As many views of self-supervision reach between 58 and 72 %.
 """
 
 from collections.abc import Iterator
