@@ -23,11 +23,12 @@ class AtomicFile:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _remove_stale(path)
-            self.file: BinaryIO = open(self.temporary, "xb+", buffering=1 << 20)  # noqa: SIM115 (commit, discard)
-        except FileExistsError as error:
-            raise InputError(f"{path} is being written already; wait for it or give another name") from error
+            descriptor = os.open(self.temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         except OSError as error:
+            if self.temporary.exists():
+                raise InputError(f"{path} is being written already; wait for it or give another name") from error
             raise InputError(f"{path} cannot be written: {error.strerror}; give a folder that can") from error
+        self.file: BinaryIO = os.fdopen(descriptor, "wb+", buffering=1 << 20)
         fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def finish(self) -> None:

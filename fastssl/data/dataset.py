@@ -30,7 +30,7 @@ STATISTICS_TOLERANCE = 0.005
 
 def default_options(name_or_kind: str) -> WriteOptions:
     """How a dataset is stored unless told otherwise: its card's options, or raw pixels for a kind of storage."""
-    return WriteOptions() if name_or_kind in KINDS else load_card(name_or_kind).options()
+    return WriteOptions() if name_or_kind in KINDS else _load_card(name_or_kind).options()
 
 
 def write_dataset(

@@ -91,12 +91,14 @@ class _Handles:
     """One decompressor and one compressor per thread, freed when the thread ends."""
 
     def __init__(self) -> None:
-        self.decompressor = _library().tjInitDecompress()
-        self.compressor = _library().tjInitCompress()
+        library = _library()
+        self.decompressor = library.tjInitDecompress()
+        self.compressor = library.tjInitCompress()
+        self._destroy = library.tjDestroy  # at the interpreter's end this module's names are gone
 
     def __del__(self) -> None:
-        _library().tjDestroy(self.decompressor)
-        _library().tjDestroy(self.compressor)
+        self._destroy(self.decompressor)
+        self._destroy(self.compressor)
 
 
 _local = threading.local()

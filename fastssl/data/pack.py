@@ -33,6 +33,7 @@ from fastssl.errors import InputError
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with (samples done, samples in all)."""
 
+PROGRESS_EVERY = 256
 _CHUNK_SAMPLES = 64
 _CHUNK_BYTES = 4 << 20
 """A thread is handed this much at once: enough to hide the pool's cost per call, little enough to bound memory."""
@@ -68,7 +69,7 @@ def write_selected(source: Source, out: Path, options: WriteOptions, progress: P
             label = int(labels[sample.index])
             writer.add(sample.index, label, sample.mode, sample.height, sample.width, sample.payload)
             measured.add(sample)
-            if progress is not None and (writer.num_written % 256 == 0 or writer.num_written == len(labels)):
+            if progress is not None and (writer.num_written % PROGRESS_EVERY == 0 or writer.num_written == len(labels)):
                 progress(writer.num_written, len(labels))
         if writer.num_written != len(labels):
             raise InputError(f"{source.info.name} gave {writer.num_written} of {len(labels)} images; check the source")

@@ -13,7 +13,8 @@ from fastssl.data.options import WriteOptions
 from fastssl.errors import InputError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
-_PIL_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+_PIL_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
+Image.init()  # PIL loads its rarer formats late, and a list of formats that names one of them would raise
 _EXIF_ORIENTATION = 0x0112
 _GRAY_DEPTH = {"I;16": 8, "I;16L": 8, "I;16B": 8, "I": 8}
 """PIL clips these 16-bit modes when it converts them; the upper byte is the 8-bit picture."""
@@ -94,7 +95,7 @@ def _any_reader_decodes(info: JpegInfo) -> bool:
 def _is_rotated(data: bytes) -> bool:
     """Whether EXIF asks for the picture to be turned; unreadable EXIF counts as turned, so that PIL decides."""
     try:
-        with Image.open(io.BytesIO(data), formats=("JPEG", "MPO")) as image:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             return image.getexif().get(_EXIF_ORIENTATION, 1) != 1
     except (OSError, ValueError, SyntaxError, TypeError):
         return True
