@@ -36,7 +36,7 @@ class WriteOptions:
     num_threads: int | None = None
     """Decoding and encoding threads; None takes the cores this process may use. The bytes stay the same."""
     max_pixels: int = DEFAULT_MAX_PIXELS
-    """An image of more pixels is refused before it is decoded."""
+    """An image of more pixels is refused before it is decoded; PIL, which reads all but JPEG, has its own limit too."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("raw", "jpg", "proportion"):
