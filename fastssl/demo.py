@@ -48,8 +48,8 @@ def run_demo(
     Writes the dataset when it is not there yet. `out` receives one run directory per arm and the figure. Arms run one
     after the other, so that each has the whole machine.
     """
-    prepare_data(say)
     arms = [_budgeted(make(), seconds, seed) for make in recipes.ALL]
+    prepare_data(say)
     results = []
     for i, recipe in enumerate(arms):
         share_of = lambda share, i=i: progress((i + share) / len(arms))

@@ -36,13 +36,16 @@ def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
 
 
 def one_line(framed: str) -> str:
-    """The substance of a framed error: its title gone, help text cut, whitespace folded."""
-    lines = [line.strip("│╭╰─╮╯ ") for line in framed.splitlines()[1:]]
+    """The substance of a framed error: its frame and title gone, help text cut, whitespace folded."""
     substance = []
-    for line in lines:
-        if line.startswith(("Argument helptext", "For full helptext", "Full helptext")):
+    for line in framed.splitlines():
+        if line[:1] not in ("│", "|"):
+            continue
+        text = line[1:].rstrip("│| ").strip()
+        if text.startswith(("Argument helptext", "For full helptext")):
             break
-        if line and not set(line) <= {"─"}:
-            substance.append(line)
-    text = " ".join(substance).replace("Perhaps you meant:", "perhaps you meant")
+        if not set(text) <= {"─", "-"}:
+            substance.append(text)
+    text = re.sub(r"^Error parsing recipe[.\w]*: ", "", " ".join(substance))
+    text = text.replace("Perhaps you meant:", "perhaps you meant")
     return re.sub(r"\s+", " ", text)[:300] or "these arguments cannot be read"

@@ -1,21 +1,24 @@
-"""Tables and figures from records: accuracy against compute-hours, views processed and epochs."""
+"""Tables and figures from records: accuracy against compute-hours, views processed and epochs (PNG, SVG, CSV)."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.report.figures import budget_csv, budget_figure
+from fastssl.report.load import load_runs
+from fastssl.report.tables import budget_table
 
 EXAMPLE = "fastssl report budget results/demo --out budget"
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Accuracy against compute: one table, one figure with three panels (PNG and SVG), one CSV."""
-
-    records: tyro.conf.Positional[tuple[Path, ...]]
+class Command:
+    kind: tyro.conf.Positional[Literal["budget"]]
+    """budget: accuracy against compute."""
+    records: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RECORDS")]
     """Record files, run directories, or folders of them."""
     out: Path = Path("budget")
     """Path of the outputs without their ending."""
@@ -23,10 +26,6 @@ class Budget:
     """Draw runs of different datasets, devices or probe protocols on one axis, and say so in the title."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        from fastssl.report.figures import budget_csv, budget_figure
-        from fastssl.report.load import load_runs
-        from fastssl.report.tables import budget_table
-
         frame = load_runs(self.records)
         files = [*budget_figure(frame, self.out, allow_mixed=self.allow_mixed), budget_csv(frame, self.out)]
         table = budget_table(frame)
@@ -34,11 +33,3 @@ class Budget:
         for path in files:
             console.say(f"wrote {path}")
         return {"files": [str(path) for path in files], "rows": table.to_json()}
-
-
-@dataclass(frozen=True)
-class Command:
-    action: Budget
-
-    def run(self, console: Console) -> dict[str, Any]:
-        return self.action.run(console)

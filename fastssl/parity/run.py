@@ -16,7 +16,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from fastssl.augment import get_backend, make_views
-from fastssl.data.open import find_beton, open_loader
+from fastssl.data.open import KINDS, find_beton, open_loader
 from fastssl.data.order import epoch_order
 from fastssl.data.served import Served, serve
 from fastssl.errors import InputError
@@ -81,6 +81,9 @@ def run_parity(
     """
     if not loaders or num_images < 8 or views < 1:
         raise InputError(f"loaders={tuple(loaders)}, num_images={num_images}, views={views}: give 1, 8, 1 or more")
+    for kind in loaders:
+        if kind not in KINDS:
+            raise InputError(f"loaders={kind} is unknown; give some of {', '.join(KINDS)}")
     say = progress or (lambda line: None)
     augment_backend = get_backend(backend, device)
     served = serve(find_beton(dataset, split))

@@ -1,0 +1,84 @@
+"""Bad input for each command: one clear line on standard error, exit status 1 or 2, nothing left behind."""
+
+import numpy as np
+import pytest
+
+USED_WRONGLY, FAILED = 2, 1
+
+CASES = [
+    (["dcotor"], USED_WRONGLY, "command='dcotor' is unknown; did you mean 'doctor'"),
+    (["doctor", "--colour"], USED_WRONGLY, "--colour"),
+    (["beton"], USED_WRONGLY, "write"),
+    (["beton", "wirte", "demo"], USED_WRONGLY, "wirte"),
+    (["beton", "write", "cifar11"], FAILED, "dataset='cifar11' is unknown; did you mean cifar10"),
+    (["beton", "write", "folder", "--root", "nowhere"], FAILED, "root=nowhere"),
+    (["beton", "write", "folder"], FAILED, "give root"),
+    (["beton", "write", "folder", "--archive", "gone.tar.zst"], FAILED, "gone.tar.zst"),
+    (["beton", "write", "demo", "--quality", "0"], USED_WRONGLY, "quality=0"),
+    (["beton", "write", "demo", "--mode", "gif"], USED_WRONGLY, "gif"),
+    (["beton", "write", "demo", "--fraction", "2"], USED_WRONGLY, "fraction=2"),
+    (["beton", "inspect", "gone.beton"], FAILED, "gone.beton"),
+    (["beton", "verify", "gone.beton"], FAILED, "gone.beton"),
+    (["beton", "export", "gone.beton", "out"], FAILED, "gone.beton"),
+    (["parity", "demo"], FAILED, "fastssl beton write demo"),
+    (["parity", "demo", "--loaders", "fcv"], FAILED, "fcv"),
+    (["train"], USED_WRONGLY, "demo-simclr"),
+    (["train", "demo-simlcr"], USED_WRONGLY, "demo-simlcr"),
+    (["train", "demo-simclr"], FAILED, "fastssl beton write demo"),
+    (["train", "demo-simclr", "--viewz", "2"], USED_WRONGLY, "--viewz"),
+    (["train", "demo-simclr", "--views", "two"], USED_WRONGLY, "two"),
+    (["train", "demo-simclr", "--batch-size", "1"], USED_WRONGLY, "batch_size=1"),
+    (["train", "demo-simclr", "--lr", "-1"], USED_WRONGLY, "lr=-1"),
+    (["train", "demo-simclr", "--flip-p", "1.5"], USED_WRONGLY, "flip_p=1.5"),
+    (["train", "--resume", "runs/none"], FAILED, "resume=runs/none is not a run"),
+    (["report", "budget", "nothing"], FAILED, "nothing"),
+    (["report", "buget", "nothing"], USED_WRONGLY, "buget"),
+    (["demo", "--seconds", "-3"], FAILED, "budget_s=-3"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "substance"), CASES, ids=lambda value: str(value)[:40])
+def test_bad_input_is_one_clear_line(fastssl, tmp_path, arguments, status, substance):
+    outcome = fastssl(*arguments)
+    lines = outcome.err.strip().splitlines()
+    assert outcome.status == status, outcome
+    assert len(lines) == 1, outcome.err
+    assert lines[0].startswith("fastssl: ")
+    assert substance in lines[0]
+    assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "foreign"])
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_damaged_beton_is_one_clear_line(fastssl, tiny_beton, tmp_path, command, damage):
+    whole = tiny_beton(20).read_bytes()
+    content = {"truncated": whole[: len(whole) // 2], "empty": b"", "foreign": b"\x89PNG\r\n" + bytes(5000)}[damage]
+    (tmp_path / "x.beton").write_bytes(content)
+    outcome = fastssl("beton", command, "x.beton")
+    assert outcome.status == FAILED
+    assert len(outcome.err.strip().splitlines()) == 1
+    assert "x.beton" in outcome.err
+
+
+def test_source_with_a_broken_image_leaves_no_beton(fastssl, tmp_path):
+    for name in ("cat/a.jpg", "dog/b.jpg"):
+        path = tmp_path / "images" / name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"this is no image")
+    outcome = fastssl("beton", "write", "folder", "--root", "images", "--out", "x.beton")
+    assert outcome.status == FAILED
+    assert "cat/a.jpg" in outcome.err
+    assert list(tmp_path.glob("*beton*")) == []
+
+
+def test_train_on_images_of_several_sizes_says_what_to_do(fastssl, tmp_path):
+    import cv2
+
+    for i in range(40):
+        path = tmp_path / "images" / "train" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.full((20 + i % 3, 20, 3), i, np.uint8))
+    assert fastssl("beton", "write", "folder", "--root", "images", "--out", "betons/demo-train.beton").status == 0
+    outcome = fastssl("train", "demo-simclr", "--batch-size", "8")
+    assert outcome.status == FAILED
+    assert "--square" in outcome.err

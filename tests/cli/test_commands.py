@@ -1,0 +1,94 @@
+"""Each command does its job through the front door, in words and as one JSON document."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fastssl.cli import COMMANDS
+
+SUBCOMMANDS = [("beton", action) for action in ("write", "inspect", "verify", "export")]
+
+
+@pytest.mark.parametrize("command", [(c,) for c in COMMANDS] + [*SUBCOMMANDS, ("report", "budget")], ids=" ".join)
+def test_help_shows_an_example(fastssl, command):
+    outcome = fastssl(*command, "--help")
+    assert outcome.status == 0
+    assert f"fastssl {command[0]}" in outcome.out.split("Example:")[1]
+
+
+def test_usage_lists_every_command(fastssl):
+    assert fastssl().status == 2
+    outcome = fastssl("--help")
+    assert outcome.status == 0
+    assert all(f"\n  {command}" in outcome.out for command in COMMANDS)
+
+
+def test_usage_does_not_wait_for_torch():
+    start = time.perf_counter()
+    script = "import sys; from fastssl.cli import main; main(['--help']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert time.perf_counter() - start < 5
+
+
+@pytest.fixture
+def written(fastssl, tiny_beton, tmp_path):
+    """The tiny dataset under the name that the demo recipes use, written through the command line."""
+    assert fastssl("beton", "export", tiny_beton(64), "images").status == 0
+    documents = []
+    for split in ("train", "test"):
+        arguments = ["--root", "images", "--split", split, "--out", f"betons/demo-{split}.beton"]
+        outcome = fastssl("beton", "write", "folder", *arguments, "--json")
+        assert outcome.status == 0, outcome.err
+        documents.append(outcome.document)
+    return documents
+
+
+def test_beton_commands_agree_with_one_another(fastssl, written):
+    written_train = written[0]
+    assert written_train["samples"] == 64
+    assert {"samples", "bytes", "seconds", "fingerprint"} <= written_train.keys()
+    inspected = fastssl("beton", "inspect", "betons/demo-train.beton", "--sheet", "sheet.png", "--json")
+    verified = fastssl("beton", "verify", "betons/demo-train.beton", "--json")
+    assert inspected.document["fingerprint"] == verified.document["fingerprint"] == written_train["fingerprint"]
+    assert inspected.document["num_samples"] == 64
+
+
+def test_contact_sheet_is_a_png_of_some_size(fastssl, written, tmp_path):
+    fastssl("beton", "inspect", "betons/demo-train.beton", "--sheet", "sheet.png")
+    assert (tmp_path / "sheet.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+TINY = ["--batch-size", "16", "--epochs", "2", "--probes", "1", "--knn-k", "5", "--device", "cpu"]
+
+
+def test_train_then_report(fastssl, written, tmp_path):
+    trained = fastssl("train", "demo-barlow", *TINY, "--projector-dim", "16", "--json")
+    assert trained.status == 0, trained.err
+    assert trained.document["budget"]["steps"] == 8
+    assert "views/s" in trained.out
+    reported = fastssl("report", "budget", "runs", "--out", "curve", "--json")
+    assert reported.status == 0, reported.err
+    assert {p.name for p in tmp_path.glob("curve.*")} == {"curve.png", "curve.svg", "curve.csv"}
+    assert reported.document["rows"][0]["method"] == "barlow_twins"
+
+
+def test_train_refuses_a_run_that_exists_until_told(fastssl, written):
+    assert fastssl("train", "demo-diet", *TINY).status == 0
+    assert "is finished" in fastssl("train", "demo-diet", *TINY).out
+    assert "epoch" in fastssl("train", "demo-diet", *TINY, "--fresh").out
+
+
+def test_train_shows_the_path_it_took(fastssl, written):
+    out = fastssl("train", "demo-simclr", *TINY, "--backend", "reference").out
+    for part in ("method    simclr", "loader    resident", "augment   reference", "channels-last", "bf16"):
+        assert part in out
+
+
+def test_doctor_never_fails(fastssl):
+    outcome = fastssl("doctor", "--no-measure", "--json")
+    assert outcome.status == 0, outcome.err
+    assert "torch" in outcome.out
+    assert outcome.document["versions"]["torch"]
