@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from fastssl import __version__
 from fastssl.data.atomic import AtomicFile
 from fastssl.data.beton_writer import BetonWriter
 from fastssl.data.encode import Sample, Task, encode_samples
@@ -151,7 +152,7 @@ def _describe(source: Source, options: WriteOptions, measured: Measured) -> dict
         "duplicates": measured.duplicates(),
         "source": info.origin,
         "licence": info.licence,
-        "versions": {name: version(name) for name in ("fastssl-vision", "ffcv", "numpy", "pillow")},
+        "versions": {"fastssl": __version__, **{name: version(name) for name in ("ffcv", "numpy", "pillow")}},
         "payload_bytes": int(measured.payload_sizes.sum()),
     }
 
