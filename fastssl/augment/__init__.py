@@ -5,12 +5,12 @@ from importlib.util import find_spec
 
 import torch
 
-from fastssl.augment.sample import sample, sample_views
+from fastssl.augment.sample import sample_views
 from fastssl.errors import InputError
 from fastssl.types import AugmentBackend, Batch, Views
 from fastssl.views import ViewKey, ViewSpec
 
-__all__ = ["BACKENDS", "get_backend", "make_views", "sample"]
+__all__ = ["BACKENDS", "get_backend", "make_views"]
 
 BACKENDS = ("auto", "reference", "kornia", "cpu")
 

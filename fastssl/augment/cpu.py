@@ -89,18 +89,10 @@ def _settings(spec: ViewSpec) -> Settings:
 
 
 def _drawn(params: ViewParams) -> Drawn:
-    factors = torch.stack((params.brightness, params.contrast, params.saturation, params.hue))
+    factors = torch.stack((params.brightness, params.contrast, params.saturation, params.hue), dim=1)
     arrays = (params.crop, params.flip, factors, params.jitter_order, params.gray, params.blur_sigma, params.solarize)
     return Drawn(*(array.contiguous().numpy() for array in arrays))
 
 
 def _part(drawn: Drawn, part: slice) -> Drawn:
-    return Drawn(
-        drawn.crop[part],
-        drawn.flip[part],
-        drawn.factors[:, part],
-        drawn.order[part],
-        drawn.gray[part],
-        drawn.sigma[part],
-        drawn.solarize[part],
-    )
+    return Drawn(*(array[part] for array in drawn))

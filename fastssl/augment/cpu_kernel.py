@@ -50,7 +50,7 @@ class Drawn(NamedTuple):
     crop: Any
     flip: Any
     factors: Any
-    """(4, b): brightness, contrast, saturation, hue."""
+    """(b, 4): brightness, contrast, saturation, hue."""
     order: Any
     gray: Any
     sigma: Any
@@ -80,7 +80,7 @@ def make_views(images: Any, drawn: Drawn, settings: Settings, out: Any) -> None:
             _clip(view)
         for step in range(4):
             op = drawn.order[i, step]
-            _adjust(view, op, drawn.factors[op, i], size)
+            _adjust(view, op, drawn.factors[i, op], size)
         if drawn.gray[i]:
             _make_gray(view)
         if drawn.sigma[i] > 0:

@@ -24,6 +24,7 @@ from fastssl.augment.chain import check_spec, cropped, require
 from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, normalise, spread
 from fastssl.augment.constant import on_device
 from fastssl.augment.plan import BRIGHTNESS, CONTRAST, HUE
+from fastssl.augment.resize import full_precision
 from fastssl.views import ViewParams, ViewSpec
 
 Images = Float32[Tensor, "b 3 s s"]
@@ -49,6 +50,11 @@ class KorniaBackend:
     ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
         """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`."""
         require(self.supports(spec, images.device), images, self.name)
+        with full_precision(images.device):
+            return self._apply(images, params, spec, dtype)
+
+    @staticmethod
+    def _apply(images: Tensor, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
         views = cropped(images, params, spec)
         if spec.jitter_p > 0:
             views = _jitter(views, params, spec)

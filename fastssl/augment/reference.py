@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fastssl.augment import colour
 from fastssl.augment.chain import adjust_in_order, check_spec, cropped, finish, require
+from fastssl.augment.resize import full_precision
 from fastssl.views import ViewParams, ViewSpec
 
 _ADJUSTS = (colour.adjust_brightness, colour.adjust_contrast, colour.adjust_saturation, colour.adjust_hue)
@@ -31,6 +32,11 @@ class ReferenceBackend:
     ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
         """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`."""
         require(self.supports(spec, images.device), images, self.name)
+        with full_precision(images.device):
+            return self._apply(images, params, spec, dtype)
+
+    @staticmethod
+    def _apply(images: Tensor, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
         views = cropped(images, params, spec)
         if spec.jitter_p > 0:
             views = adjust_in_order(views, params, _ADJUSTS)
