@@ -286,6 +286,6 @@ def _title(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> Non
     seeds = f"thick: mean of {number} seeds, faint: each." if counts[-1] > 1 else "one seed."
     reading = f"Solid: ridge probe, dashed: kNN; {seeds}  Evaluation and compilation are outside the clock."
     height = figure.get_size_inches()[1]
-    title_pt = 13 * min(1.0, 72 * (WIDTH - 0.3) / _bold_width_pt(title, 13))  # long names of processors shrink it
+    title_pt = 13 * min(1.0, 72 * (WIDTH - 0.9) / _bold_width_pt(title, 13))  # long names of processors shrink it
     figure.text(0.012, 1 - 0.26 / height, title, fontsize=title_pt, fontweight="bold", color=INK, va="center")
     figure.text(0.012, 1 - 0.57 / height, reading, fontsize=9.5, color=QUIET, va="center")

@@ -212,3 +212,16 @@ def test_phases_add_up_to_real_wall_time():
     assert clock.seconds["data"] >= 0.08
     assert clock.seconds["train"] >= 0.04
     assert clock.seconds["eval"] >= 0.03
+
+
+@pytest.mark.gpu
+def test_queued_kernels_are_charged_to_the_phase_that_launched_them():
+    a = torch.ones(8192, 8192, device="cuda")
+    clock = Clock("cuda")
+    (a @ a).sum().item()
+    with clock.phase("train"):
+        for _ in range(20):
+            a @ a
+        with clock.phase("eval"):
+            pass
+    assert clock.seconds["train"] > 10 * clock.seconds["eval"]
