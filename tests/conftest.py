@@ -1,5 +1,7 @@
 """Fixtures shared by rooms: betons small enough to be written by a test."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,3 +37,15 @@ def tiny_beton(tmp_path_factory):
         return written[key]
 
     return get
+
+
+@pytest.fixture
+def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
+    """Path of `tiny-train.beton`; the name `tiny` finds it and `tiny-test` (64 and 30 images of five classes)."""
+    folder = tmp_path_factory.mktemp("named")
+    for split, num_images in (("train", 64), ("test", 30)):
+        for suffix in (".beton", ".beton.json"):
+            source = tiny_beton(num_images).with_suffix(suffix)
+            shutil.copy(source, folder / f"tiny-{split}{suffix}")
+    monkeypatch.setenv("FASTSSL_BETONS", str(folder))
+    return folder / "tiny-train.beton"

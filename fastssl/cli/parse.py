@@ -37,15 +37,14 @@ def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
 
 def one_line(framed: str) -> str:
     """The substance of a framed error: its frame and title gone, help text cut, whitespace folded."""
+    lines = [line.strip(" │|") for line in framed.splitlines()]
+    lines = [line for line in lines if line and not set(line) <= set("─-╰╯")]
     substance = []
-    for line in framed.splitlines():
-        if line[:1] not in ("│", "|"):
-            continue
-        text = line[1:].rstrip("│| ").strip()
-        if text.startswith(("Argument helptext", "For full helptext")):
+    for line in lines[1:]:  # the first is the frame's title
+        if line.startswith(("Argument helptext", "For full helptext")):
             break
-        if not set(text) <= {"─", "-"}:
-            substance.append(text)
-    text = re.sub(r"^Error parsing recipe[.\w]*: ", "", " ".join(substance))
-    text = text.replace("Perhaps you meant:", "perhaps you meant")
-    return re.sub(r"\s+", " ", text)[:300] or "these arguments cannot be read"
+        substance.append(line)
+    text = " ".join(substance)
+    text = re.sub(r"^Error parsing [\w.]+: ", "", text)
+    text = re.sub(r"Perhaps you meant: (--[\w-]+).*", r"(perhaps you meant \1)", text)
+    return text or "these arguments cannot be read"

@@ -85,7 +85,7 @@ def build(recipe: Recipe) -> Parts:
 
 def _trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Trainable:
     torch.manual_seed(recipe.seed)
-    encoder, dim = recipe.model.build()
+    encoder, dim = recipe.model.build(recipe.spec.size)
     method = recipe.method.build(encoder, dim, info).to(device=device, memory_format=torch.channels_last)  # pyright: ignore
     if recipe.compile:
         method.encoder.compile()  # in place: the names in a checkpoint stay those of the plain encoder

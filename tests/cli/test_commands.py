@@ -72,7 +72,8 @@ def test_train_then_report(fastssl, written, tmp_path):
     reported = fastssl("report", "budget", "runs", "--out", "curve", "--json")
     assert reported.status == 0, reported.err
     assert {p.name for p in tmp_path.glob("curve.*")} == {"curve.png", "curve.svg", "curve.csv"}
-    assert reported.document["rows"][0]["method"] == "barlow_twins"
+    (row,) = [row for row in reported.document["rows"] if row["method"] == "barlow_twins"]
+    assert row["ridge"] == trained.document["metrics"]["ridge"]
 
 
 def test_train_refuses_a_run_that_exists_until_told(fastssl, written):
