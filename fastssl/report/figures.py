@@ -63,9 +63,9 @@ class Look:
 def budget_figure(frame: pl.DataFrame, out: Path, *, allow_mixed: bool = False) -> list[Path]:
     """Writes OUT.png and OUT.svg and returns their paths: accuracy against compute, views processed and epochs.
 
-    Per arm one colour: ridge solid, kNN thin and dashed; several seeds faint, with their mean. The random encoder is a
-    grey dashed level, the supervised run a dark dashed curve (their kNN is in the table). The same records give the
-    same bytes with one version of matplotlib.
+    Per arm one colour: ridge thick, kNN thin and dashed; several seeds faint, with their mean. The random encoder is a
+    pair of grey dashed levels, the supervised run a dark dashed curve. The same records give the same bytes with one
+    version of matplotlib.
 
     Args:
         frame: what `load_runs` gives.
@@ -130,7 +130,8 @@ def _draw(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> None
         for arm, look in zip(arms, looks):
             _draw_arm(axis, arm, look, panel)
         for floor in floors:
-            axis.axhline(100 * _end_accuracy(floor), color=FLOOR, lw=1.3, ls=(0, (5, 3)), zorder=1.5)
+            axis.axhline(100 * _end_accuracy(floor, "ridge"), color=FLOOR, lw=1.6, ls=(0, (5, 3)), zorder=1.5)
+            axis.axhline(100 * _end_accuracy(floor, "knn"), color=FLOOR, lw=0.9, ls=(0, (3, 2)), zorder=1.5)
         _finish_axis(axis, arms, panel)
     _label_lines(axes[0], arms, looks, floors, _panels(frame)[0])
     axes[0].set_ylabel("accuracy (%)")
@@ -209,23 +210,21 @@ def _draw_arm(axis: Any, arm: pl.DataFrame, look: Look, panel: Panel) -> None:
     dashes = (0, (6, 2.2)) if ceiling else "-"
     axis.plot(_scaled(x, panel.factor), _scaled(y, 100), color=look.colour, lw=2.0, ls=dashes, marker=look.marker,
               ms=5, mec="white", mew=0.7, zorder=3, solid_capstyle="round")  # fmt: skip
-    if not ceiling:
-        x, y = mean_curve(arm, panel.column, "knn")
-        axis.plot(_scaled(x, panel.factor), _scaled(y, 100), color=look.colour, lw=1.0, ls=(0, (3, 2)), zorder=2.5)
+    x, y = mean_curve(arm, panel.column, "knn")
+    axis.plot(_scaled(x, panel.factor), _scaled(y, 100), color=look.colour, lw=1.0, ls=(0, (3, 2)), zorder=2.5)
 
 
 def _scaled(values: Sequence[float], factor: float) -> list[float]:
     return [value * factor for value in values]
 
 
-def _end_accuracy(floor: pl.DataFrame) -> float:
-    return mean_curve(floor, "step", "ridge")[1][-1]
+def _end_accuracy(floor: pl.DataFrame, probe: str) -> float:
+    return mean_curve(floor, "step", probe)[1][-1]
 
 
 def _limit_accuracy(axis: Any, frame: pl.DataFrame) -> None:
-    """Room for every number drawn, on one scale for all panels; kNN of floor and ceiling is not drawn."""
-    methods = frame.filter(pl.col("role") == "method")
-    values = [100 * value for value in [*frame["ridge"], *methods["knn"]]]
+    """Room for every number drawn, on one scale for all panels."""
+    values = [100 * value for value in [*frame["ridge"], *frame["knn"]]]
     margin = max(0.06 * (max(values) - min(values)), 1.0)
     axis.set_ylim(max(min(values) - margin, 0.0), min(max(values) + margin, 100.0))
 
@@ -256,7 +255,7 @@ def _label_lines(
         x, y = mean_curve(arm, panel.column, "ridge")
         ends.append((arm["arm"][0], look.colour, x[-1] * panel.factor, 100 * y[-1]))
     last = axis.get_xlim()[1]
-    ends += [(floor["arm"][0], FLOOR, last, 100 * _end_accuracy(floor)) for floor in floors]
+    ends += [(floor["arm"][0], FLOOR, last, 100 * _end_accuracy(floor, "ridge")) for floor in floors]
     low, high = axis.get_ylim()
     height_pt = axis.get_window_extent().height / axis.figure.dpi * 72
     gap = _label_gap_pt([name for name, *_ in ends]) / height_pt * (high - low)
@@ -283,8 +282,8 @@ def _title(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> Non
         title = f"MIXED {', '.join(f'{name}s' for name in mixed)}, not comparable. {title}"
     counts = sorted({arm["run"].n_unique() for arm in _arms(frame, "method")}) or [1]
     number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    seeds = f"thick: mean of {number} seeds, faint: each." if counts[-1] > 1 else "one seed."
-    reading = f"Solid: ridge probe, dashed: kNN; {seeds}  Evaluation and compilation are outside the clock."
+    seeds = f"means of {number} seeds, each seed faint." if counts[-1] > 1 else "one seed."
+    reading = f"Thick: ridge probe, thin dashed: kNN; {seeds}  Evaluation and compilation are outside the clock."
     height = figure.get_size_inches()[1]
     title_pt = 13 * min(1.0, 72 * (WIDTH - 0.9) / _bold_width_pt(title, 13))  # long names of processors shrink it
     figure.text(0.012, 1 - 0.26 / height, title, fontsize=title_pt, fontweight="bold", color=INK, va="center")

@@ -77,11 +77,12 @@ def test_mean_of_the_seeds_is_the_thick_line(frame):
     assert thick[0].get_xdata()[-1] == pytest.approx(3600 * ends["compute_h"].mean())
 
 
-def test_floor_is_a_level_and_ceiling_a_dashed_curve(frame):
+def test_floor_is_a_level_per_probe_and_ceiling_a_dashed_curve(frame):
     axis = draw(frame).axes[1]
-    floor = [line for line in axis.lines if line.get_color() == figures.FLOOR]
-    expected = 100 * frame.filter(pl.col("role") == "floor")["ridge"].mean()
-    assert [tuple(line.get_ydata()) for line in floor] == [pytest.approx((expected, expected))]
+    floor = {line.get_linewidth(): line for line in axis.lines if line.get_color() == figures.FLOOR}
+    for probe, width in {"ridge": 1.6, "knn": 0.9}.items():
+        expected = 100 * frame.filter(pl.col("role") == "floor")[probe].mean()
+        assert tuple(floor[width].get_ydata()) == pytest.approx((expected, expected))
     ceiling = [line for line in axis.lines if line.get_color() == figures.CEILING and line.get_linewidth() == 2.0]
     assert len(ceiling) == 1
     assert ceiling[0].get_linestyle() == "--"
@@ -157,7 +158,7 @@ def test_two_core_counts_are_two_machines(write, fake):
 def test_title_names_dataset_and_device(frame, tmp_path):
     svg = budget_figure(frame, tmp_path / "x")[1].read_text()
     assert "Accuracy per compute: demo on AMD EPYC, 2 cores" in svg
-    assert "mean of 2 seeds" in svg
+    assert "means of 2 seeds" in svg
 
 
 def test_long_title_stays_on_the_figure(write, fake):
