@@ -96,11 +96,11 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
     )
 
 
-def _below(probability: float) -> int:
+def _below(probability: float | int) -> int:
     return round(probability * 2**24)
 
 
-def _factor(strength: float) -> Range:
+def _factor(strength: float | int) -> Range:
     """torchvision's ColorJitter: uniform on [max(0, 1 - strength), 1 + strength]."""
     low = max(0.0, 1.0 - strength)
     return low, 1.0 + strength - low  # floats for integer strengths too: the compiled sampler has one signature
