@@ -77,6 +77,6 @@ def make_views(
     if not specs:
         raise InputError("specs=() makes no view; give one ViewSpec per view")
     images = batch.images
-    key = ViewKey(seed, epoch, 0, batch.index.to(images.device, non_blocking=True))
+    key = ViewKey(seed, epoch, 0, batch.index.to(images.device, torch.int64, non_blocking=True))
     params = sample_views(specs, key, images.shape[2], images.shape[3])
     return tuple(backend.apply(images, one, spec, dtype) for one, spec in zip(params, specs, strict=True))
