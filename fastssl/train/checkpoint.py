@@ -16,7 +16,7 @@ import torch
 
 from fastssl.errors import InputError
 from fastssl.telemetry.clock import Clock
-from fastssl.train.run_dir import write_atomically
+from fastssl.telemetry.files import write_atomically
 
 FORMAT = 1
 

@@ -116,9 +116,9 @@ def train(
                         guard.check(None, position, last_good)
                         with clock.phase("eval"):
                             metrics = prober(parts.trainable.encoder, parts.dtype)
-                        position.probes_done = int(share * recipe.probe.probes + 1e-9)
-                        run.append(observation(run, recipe, parts, position, clock, metrics | log.means(), prober))
-                        position.num_records += 1
+                            position.probes_done = int(share * recipe.probe.probes + 1e-9)
+                            run.append(observation(run, recipe, parts, position, clock, metrics | log.means(), prober))
+                            position.num_records += 1
                         say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}")
 
                     # ---------------------------------------------- checkpoint

@@ -2,7 +2,6 @@
 
 import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
+from fastssl.telemetry.files import write_atomically
 from fastssl.telemetry.records import append_record
 
 
@@ -89,16 +89,3 @@ class RunDir:
                     f"run {self.run_id} is being trained by another process; wait for it to end"
                 ) from error
             yield
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """A reader sees the old file or the new one, never half of either, also after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

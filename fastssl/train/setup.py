@@ -1,6 +1,7 @@
 """From a recipe to the parts that run it, and the card that says which path each part took."""
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +128,8 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     recipe, info = parts.recipe, parts.info
     facts, loader = device_facts(parts.device.type), parts.loader.describe()
     length = f"{recipe.budget_s:g} s of training clock" if recipe.budget_s else f"{recipe.epochs} epochs"
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > 0.5 * cores else ""
     parameters = sum(p.numel() for p in parts.trainable.method.parameters())
     return [
         f"run       {run_id}",
@@ -136,7 +139,8 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
         f"loader    {loader.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in loader.items()),
         f"augment   {parts.backend.name}: {parts.backend.reason}",
         f"compute   {facts['name']}, {recipe.precision}, channels-last, torch threads {torch.get_num_threads()}"
-        + (", torch.compile" if recipe.compile else ""),
+        + (", torch.compile" if recipe.compile else "")
+        + busy,
         f"length    {length}, batch {recipe.batch_size}, {recipe.probe.probes} probes",
     ]  # fmt: skip
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from fastssl.errors import InputError
 from fastssl.telemetry.clock import Clock
+from fastssl.telemetry.files import write_atomically
 from fastssl.train.checkpoint import Position, Trainable, load_checkpoint, save_checkpoint
-from fastssl.train.run_dir import write_atomically
 
 
 def trainable(width=3):

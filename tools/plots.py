@@ -1,0 +1,56 @@
+"""Redraws every committed figure and the README's table from the committed records.
+
+python tools/plots.py            # rewrite results/figures/ and the README's block
+python tools/plots.py --check    # exit 1 if the README's table is stale
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fastssl.report.figures import budget_csv, budget_figure
+from fastssl.report.load import load_runs
+from fastssl.report.tables import budget_table
+
+ROOT = Path(__file__).parent.parent
+BEGIN, END = "<!-- table: {name} -->", "<!-- end: {name} -->"
+
+
+def campaigns() -> list[Path]:
+    """Every committed set of training records: results/<suite>/<machine>/<campaign>.jsonl."""
+    return sorted(path for path in (ROOT / "results").glob("*/*/*.jsonl"))
+
+
+def with_tables(text: str) -> str:
+    """The README with the block of each campaign's name replaced by its table."""
+    for path in campaigns():
+        begin, end = (mark.format(name=path.relative_to(ROOT / "results").with_suffix("")) for mark in (BEGIN, END))
+        if begin in text:
+            before, rest = text.split(begin)
+            text = f"{before}{begin}\n{budget_table(load_runs([path])).markdown().strip()}\n{end}{rest.split(end)[1]}"
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the README's tables are stale")
+    check = parser.parse_args().check
+    readme = ROOT / "README.md"
+    fresh = with_tables(readme.read_text())
+    if check:
+        if fresh != readme.read_text():
+            print("README.md: its tables are not those of the records; run `make plots`", file=sys.stderr)
+            return 1
+        return 0
+    for path in campaigns():
+        frame = load_runs([path])
+        suite, machine = path.relative_to(ROOT / "results").parts[:2]
+        out = ROOT / "results" / "figures" / f"{suite}-{machine}-{path.stem}"
+        for file in (*budget_figure(frame, out), budget_csv(frame, out)):
+            print(f"wrote {file.relative_to(ROOT)}")
+    readme.write_text(fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
