@@ -5,6 +5,7 @@ the same in compiled scalars, bit for bit, and serves when the index lies on the
 """
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 import torch
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -35,7 +36,7 @@ def sample_views(specs: Sequence[ViewSpec], key: ViewKey, height: int, width: in
     for one in keys:
         check_key(one)
     draw_plans = [plan_draws(spec, height, width) for spec in specs]
-    if key.index.device.type == "cpu":
+    if key.index.device.type == "cpu" and find_spec("numba"):
         from fastssl.augment.sample_cpu import sample_compiled  # numba is only imported where it is used
 
         return [sample_compiled(plan, one) for plan, one in zip(draw_plans, keys, strict=True)]

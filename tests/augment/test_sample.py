@@ -220,6 +220,14 @@ def test_exp_is_the_exponential():
     np.testing.assert_allclose(exp(x), np.exp(x), rtol=1e-13)
 
 
+def test_draws_without_numba_are_the_same(monkeypatch):
+    usual = draw(index=torch.arange(50), height=31, width=47)
+    called = []
+    monkeypatch.setattr("fastssl.augment.sample.find_spec", lambda name: called.append(name))
+    assert_same(draw(index=torch.arange(50), height=31, width=47), usual)
+    assert called == ["numba"]
+
+
 def golden_params():
     params = draw(seed=2**40 + 3, epoch=17, view=1, index=torch.tensor([0, 1, 49_999, 2**31]), height=31, width=47)
     return {name: value.tolist() for name, value in rows(params).items()}
