@@ -77,9 +77,9 @@ def test_train_then_report(fastssl, written, tmp_path):
 
 
 def test_train_refuses_a_run_that_exists_until_told(fastssl, written):
-    assert fastssl("train", "demo-diet", *TINY).status == 0
-    assert "is finished" in fastssl("train", "demo-diet", *TINY).out
-    assert "epoch" in fastssl("train", "demo-diet", *TINY, "--fresh").out
+    assert fastssl("train", "demo-vicreg", *TINY).status == 0
+    assert "is finished" in fastssl("train", "demo-vicreg", *TINY).out
+    assert "epoch" in fastssl("train", "demo-vicreg", *TINY, "--fresh").out
 
 
 def test_train_shows_the_path_it_took(fastssl, written):
