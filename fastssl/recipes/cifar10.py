@@ -70,7 +70,9 @@ def cifar10_random() -> Recipe:
 
 def cifar10_nano_simclr() -> Recipe:
     """SimCLR with the nano net, ten minutes of training clock on two CPU cores. Price: see results/train."""
-    return _nano(cifar10_simclr(), "cifar10-nano-simclr")
+    base = cifar10_simclr()
+    spec = replace(base.spec, crop_scale=(0.2, 1.0))  # a short run learns faster from milder crops
+    return _nano(replace(base, method=SimCLRConfig(temperature=0.2), spec=spec), "cifar10-nano-simclr")
 
 
 def cifar10_nano_supervised() -> Recipe:

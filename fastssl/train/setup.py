@@ -129,7 +129,7 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     facts, loader = device_facts(parts.device.type), parts.loader.describe()
     length = f"{recipe.budget_s:g} s of training clock" if recipe.budget_s else f"{recipe.epochs} epochs"
     load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > 0.5 * cores else ""
+    busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > cores else ""
     parameters = sum(p.numel() for p in parts.trainable.method.parameters())
     return [
         f"run       {run_id}",
