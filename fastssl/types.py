@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -43,6 +43,7 @@ class DatasetInfo:
     class_names: tuple[str, ...] = ()
 
 
+@runtime_checkable  # so that the shape checks of the tests can ask
 class Loader(Protocol):
     """Serves batches; the same `(seed, epoch number)` gives the same order on any loader, from any start step."""
 
@@ -71,6 +72,7 @@ class MethodOutput:
     """Detached scalars, still on the device: reading them is the caller's choice of when to wait."""
 
 
+@runtime_checkable
 class Method(Protocol):
     """An `nn.Module` that owns its heads and, as `encoder`, the network it trains; not its optimiser."""
 
@@ -81,6 +83,7 @@ class Method(Protocol):
         ...
 
 
+@runtime_checkable
 class AugmentBackend(Protocol):
     """Applies drawn parameters to pixels: a deterministic function, no randomness of its own."""
 

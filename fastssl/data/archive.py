@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 import zstandard
 
@@ -36,6 +36,7 @@ class Member(NamedTuple):
     size_bytes: int
 
 
+@runtime_checkable
 class Archive(Protocol):
     """A file of files."""
 

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from fastssl.data.archive import Archive, open_archive
-from fastssl.data.arrays import ArraySource, numpy_source
+from fastssl.data.arrays import numpy_source
 from fastssl.data.cards import Card, load_card
+from fastssl.data.drawn import DrawnSource
 from fastssl.data.layout import SPLIT_FOLDERS
 from fastssl.data.options import WriteOptions
 from fastssl.data.order import subset_indices
 from fastssl.data.pack import Progress, write_selected
 from fastssl.data.paths import SPLITS, beton_path, downloads_dir
 from fastssl.data.select import held_out_indices
-from fastssl.data.shapes import CLASS_NAMES, draw_shapes
+from fastssl.data.shapes import CLASS_NAMES
 from fastssl.data.shards import shard_source
 from fastssl.data.source import Source, SourceInfo, check_labels, take
 from fastssl.data.sources import archive_source, archive_stem, folder_source
@@ -165,8 +166,7 @@ def _open_split(card: Card, split: str, root: Path | None, archive: Archive | No
         copy = folder_source(root, split, name=card.name, class_order=names)
         return replace(copy, info=_info_of_copy(info, copy.info.class_names, card))
     if card.torchvision is None:
-        images, labels = draw_shapes(split, card.splits[split], card.image_px or 32, 0)
-        return ArraySource(images, labels, replace(info, class_names=tuple(CLASS_NAMES)))
+        return DrawnSource(card.splits[split], card.image_px or 32, replace(info, class_names=tuple(CLASS_NAMES)))
     return zoo_source(card.torchvision, split, root or downloads_dir(), info)
 
 

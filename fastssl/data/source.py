@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
@@ -36,6 +36,7 @@ class Item(NamedTuple):
     """What an error message calls it."""
 
 
+@runtime_checkable  # so that the shape checks of the tests can ask
 class Source(Protocol):
     """Labelled images with stable positions 0..n-1. Reading twice gives the same."""
 

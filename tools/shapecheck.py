@@ -1,0 +1,5 @@
+"""How the tests check shapes and types at every call: beartype, with an int allowed where a float is asked for."""
+
+from beartype import BeartypeConf, beartype
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
