@@ -23,7 +23,7 @@ LIBRARIES = {
     "pillow": ("PIL", "reads image folders; pip install pillow", True),
     "kornia": ("kornia", "augments on a GPU; pip install kornia", True),
     "zstandard": ("zstandard", "reads .tar.zst archives; pip install zstandard", True),
-    "opencv": ("cv2", "resizes large images when betons are written; pip install opencv-python-headless", False),
+    "opencv": ("cv2", "measures images while betons are written; pip install opencv-python", True),
     "triton": ("triton", "torch.compile on a GPU; pip install triton", False),
 }
 """By name: the module, what it is for with its remedy, and whether the library cannot do without it."""

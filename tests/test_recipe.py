@@ -8,8 +8,9 @@ import pytest
 from fastssl.errors import InputError
 from fastssl.recipe import RESULT_FREE, Recipe
 from fastssl.recipes import RECIPES
+from fastssl.report.arms import FREE
 
-FACTS = {"fingerprint": "ab", "device": "cpu", "backend": "cpu"}
+FACTS = {"fingerprint": "ab", "device": "cpu", "loader": "ffcv", "backend": "cpu"}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -47,15 +48,19 @@ def test_identity_changes_with_every_field_but_the_result_free_ones(monkeypatch)
         monkeypatch.setattr(Recipe, "to_json", lambda self: changed)
         return recipe.identity(**FACTS)
 
-    def walk(node, put):
+    def walk(node, put, path=""):
         for key, value in node.items():
             if isinstance(value, dict):
-                walk(value, lambda new, key=key: put({**node, key: new}))
+                walk(value, lambda new, key=key: put({**node, key: new}), f"{path}{key}.")
             else:
                 same = identity_of(put({**node, key: _changed(value)})) == before
-                assert same == (key in RESULT_FREE), key
+                assert same == (f"{path}{key}" in RESULT_FREE), f"{path}{key}"
 
     walk(values, lambda new: new)
+
+
+def test_report_pools_runs_that_differ_in_the_same_fields():
+    assert set(RESULT_FREE) | {"seed"} == FREE
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -75,8 +80,10 @@ def test_recipes_differ_in_identity():
         ({"views": 0}, "views"),
         ({"batch_size": 1}, "batch_size"),
         ({"epochs": 0}, "epochs"),
-        ({"budget_s": 0.0}, "budget_s"),
-        ({"budget_s": float("nan")}, "budget_s"),
+        ({"epochs": None}, "epochs"),
+        ({"budget_s": 60.0}, "epochs"),
+        ({"epochs": None, "budget_s": 0.0}, "budget_s"),
+        ({"epochs": None, "budget_s": float("nan")}, "budget_s"),
     ],
 )
 def test_impossible_recipe_is_refused_naming_the_field(change, field):

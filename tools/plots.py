@@ -5,6 +5,7 @@ python tools/plots.py --check    # exit 1 if the README's table is stale
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -13,22 +14,22 @@ from fastssl.report.load import load_runs
 from fastssl.report.tables import budget_table
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- table: {name} -->", "<!-- end: {name} -->"
 
 
 def campaigns() -> list[Path]:
     """Every committed set of training records: results/<suite>/<machine>/<campaign>.jsonl."""
-    return sorted(path for path in (ROOT / "results").glob("*/*/*.jsonl"))
+    return sorted((ROOT / "results").glob("*/*/*.jsonl"))
 
 
 def with_tables(text: str) -> str:
-    """The README with the block of each campaign's name replaced by its table."""
-    for path in campaigns():
-        begin, end = (mark.format(name=path.relative_to(ROOT / "results").with_suffix("")) for mark in (BEGIN, END))
-        if begin in text:
-            before, rest = text.split(begin)
-            text = f"{before}{begin}\n{budget_table(load_runs([path])).markdown().strip()}\n{end}{rest.split(end)[1]}"
-    return text
+    """The README with each block between `<!-- table: CAMPAIGN -->` and its end replaced by that campaign's table."""
+
+    def table(found: re.Match[str]) -> str:
+        begin, name, end = found.group(1), found.group(2), found.group(3)
+        frame = load_runs([ROOT / "results" / f"{name}.jsonl"])  # raises for a campaign that is not there
+        return f"{begin}\n{budget_table(frame).markdown().strip()}\n{end}"
+
+    return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
 
 
 def main() -> int:

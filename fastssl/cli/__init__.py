@@ -7,17 +7,20 @@ command is asked for, so `fastssl --help` does not wait for torch. Exit status: 
 import difflib
 import importlib
 import json
+import math
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from fastssl.cli.console import Console
-from fastssl.cli.parse import parse
+from fastssl.cli.parse import WrongUse, parse
 from fastssl.errors import InputError
 
 COMMANDS = {
     "doctor": "what is installed, what falls back to what and why",
     "beton": "write, inspect, verify and export .beton dataset files",
     "parity": "do the loaders give the same distribution of views as torchvision?",
+    "views": "draw images beside their augmented views",
     "train": "train a recipe, or resume a run",
     "demo": "train every method on the built-in dataset for a few seconds each, and compare",
     "report": "tables and figures from records",
@@ -43,23 +46,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE.format(commands="\n".join(f"  {name:8}  {about}" for name, about in COMMANDS.items())))
         return 0 if arguments else 2
-    if arguments[0] not in COMMANDS:
-        console.error(unknown("command", arguments[0], list(COMMANDS)))
-        return 2
+    document, status = _run(arguments, console)
+    if as_json and document:
+        print(json.dumps(_finite(document), allow_nan=False), flush=True)
+    return status
+
+
+def _run(arguments: list[str], console: Console) -> tuple[dict[str, Any], int]:
+    """The command's JSON document (empty after --help) and the exit status; a failure is one line on standard error."""
     try:
+        if arguments[0] not in COMMANDS:
+            raise WrongUse(unknown("command", arguments[0], list(COMMANDS)))
         module = importlib.import_module(f"fastssl.cli.{arguments[0]}")
-        document = parse(module, arguments[1:], f"fastssl {arguments[0]}").run(console)
-    except SystemExit as request:  # --help, or a wrong use already explained by the parser
-        return int(request.code or 0)
+        command = parse(module, arguments[1:], f"fastssl {arguments[0]}")
+        document = command.run(console) if command else {}
+        return document, 0 if document.get("ok", True) else 1
+    except WrongUse as error:
+        line, status = str(error), 2
     except (InputError, OSError) as error:
-        console.error(" ".join(str(error).split()))
-        return 1
+        line, status = str(error), 1
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise  # ours to mend: keep the traceback
+        line, status = "out of memory; lower --batch-size, --views or --projector-dim", 1
     except KeyboardInterrupt:
-        console.error("interrupted; what was finished is kept")
-        return 130
-    if as_json:
-        print(json.dumps(document), flush=True)
-    return 0 if document.get("ok", True) else 1
+        line, status = "interrupted; what was finished is kept, `fastssl train --resume RUN` goes on with a run", 130
+    line = " ".join(line.split())
+    console.error(line)
+    return {"ok": False, "error": line}, status
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def unknown(field: str, value: str, known: Sequence[str]) -> str:

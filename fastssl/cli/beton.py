@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, make_dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import tyro
 
 from fastssl.cli.console import Console
 from fastssl.data.beton import BetonFile
+from fastssl.data.cards import card_names
 from fastssl.data.dataset import default_options, write_dataset
 from fastssl.data.export import export_folder
 from fastssl.data.inspect import contact_sheet, inspect_beton, verify_beton
@@ -120,7 +122,7 @@ class Export:
 def command_for(arguments: Sequence[str]) -> type:
     """`Command`, its write options those of the dataset that `arguments` name, so that help shows what will happen."""
     options = WriteOptions()
-    names = [a for a in arguments[1:2] if not a.startswith("-")]
+    names = [a for before, a in pairwise(arguments) if a in card_names() and not before.startswith("--")]
     if arguments[:1] == ["write"] and names:
         options = default_options(names[0])
     write = make_dataclass("Write", [("storage", WriteOptions, field(default=options))], bases=(Write,), frozen=True)

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import re
-import sys
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -18,8 +17,12 @@ CONFIG = (
 )
 
 
+class WrongUse(Exception):
+    """Arguments that cannot be read; the message is one line."""
+
+
 def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
-    """The module's `Command` filled from `arguments`. Raises SystemExit(0) after help, SystemExit(2) on wrong use.
+    """The module's `Command` filled from `arguments`, or None after --help. Raises `WrongUse` for what cannot be read.
 
     A module whose defaults depend on what is asked for has `command_for(arguments)` instead.
     """
@@ -31,8 +34,8 @@ def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
             return tyro.cli(command, args=list(arguments), prog=prog, description=about, config=CONFIG)
     except SystemExit as request:
         if request.code:
-            print(f"fastssl: {one_line(complaint.getvalue())} (see `{prog} --help`)", file=sys.stderr)
-        raise
+            raise WrongUse(f"{one_line(complaint.getvalue())} (see `{prog} --help`)") from None
+        return None
 
 
 def one_line(framed: str) -> str:

@@ -1,8 +1,9 @@
 """Train a recipe (any of its fields by flag), or resume a run that was interrupted."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import tyro
 from fastssl.cli.console import Console
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
-from fastssl.train import train
+from fastssl.train import TrainResult, resume, train
 
 EXAMPLE = "fastssl train cifar10-barlow --views 4 --projector-dim 256    or: fastssl train --resume runs/RUN"
 
@@ -34,7 +35,7 @@ class Train:
     """Start over although a run of this recipe exists."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        return _train(console, recipe=self.recipe, runs_dir=self.runs_dir, fresh=self.fresh)
+        return _show(console, partial(train, self.recipe, runs_dir=self.runs_dir, fresh=self.fresh))
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,16 @@ class Resume:
     """Directory of an interrupted run; it goes on from its last checkpoint, with its own recipe."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        return _train(console, recipe=None, resume=self.resume)
+        return _show(console, partial(resume, self.resume))
 
 
 def command_for(arguments: Sequence[str]) -> type:
     return Resume if any(a.split("=")[0] == "--resume" for a in arguments) else Train
 
 
-def _train(console: Console, **options: Any) -> dict[str, Any]:
+def _show(console: Console, job: Callable[..., TrainResult]) -> dict[str, Any]:
     with console.progress("training", "‰") as update:
-        result = train(**options, say=console.say, progress=lambda share: update(round(1000 * share), 1000))
+        result = job(say=console.say, progress=lambda share: update(round(1000 * share), 1000))
     metrics = result.metrics
     console.say(f"done      ridge {metrics['ridge']:.2%}, kNN {metrics['knn']:.2%}; {result.directory}")
     return dataclasses.asdict(result)

@@ -1,6 +1,5 @@
 """What a parity run gives back."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,10 +57,6 @@ class ParityReport:
             return f"PASS  {what}: all {len(self.rows)} statistics within bounds of torchvision's PIL pipeline"
         return f"FAIL  {what}: {len(self.failures)} of {len(self.rows)} statistics out of bounds"
 
-    def as_dict(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         rows = [{**asdict(row), "ok": row.ok} for row in self.rows]
         return {**asdict(self), "rows": rows, "ok": self.ok}
-
-    def to_json(self) -> str:
-        """One JSON document on one line."""
-        return json.dumps(self.as_dict())

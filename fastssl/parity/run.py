@@ -65,7 +65,7 @@ def run_parity(
     loaders: Sequence[str] = ("ffcv", "resident", "folder"),
     spec: ViewSpec | None = None,
     *,
-    num_images: int = 512,
+    num_images: int = 2000,
     seed: int = 0,
     backend: str = "auto",
     views: int = 2,

@@ -82,7 +82,7 @@ def cifar10_nano_supervised() -> Recipe:
 
 def cifar10_nano_random() -> Recipe:
     """The untrained nano net: the floor of the CPU runs."""
-    return replace(_nano(cifar10_random(), "cifar10-nano-random"), budget_s=None)
+    return replace(_nano(cifar10_random(), "cifar10-nano-random"), epochs=1, budget_s=None)
 
 
 def _nano(recipe: Recipe, name: str) -> Recipe:
@@ -90,7 +90,7 @@ def _nano(recipe: Recipe, name: str) -> Recipe:
     optim = replace(recipe.optim, lr=2e-3)
     probe = replace(recipe.probe, probes=min(recipe.probe.probes, 6))
     return replace(recipe, name=name, model=ModelConfig(arch="nano"), optim=optim, probe=probe, batch_size=256,
-                   budget_s=600.0)  # fmt: skip
+                   epochs=None, budget_s=600.0)  # fmt: skip
 
 
 ALL = (

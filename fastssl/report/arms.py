@@ -13,15 +13,12 @@ METHOD_LABELS = {
     "barlow_twins": "Barlow Twins",
     "vicreg": "VICReg",
     "diet": "DIET",
-    "cissl": "CISSL",
-    "dissl": "DISSL",
-    "byol": "BYOL",
     "supervised": "supervised",
     "random": "random encoder",
 }
 ROLES = {"random": "floor", "supervised": "ceiling"}
 """What a method bounds; every other method has the role "method"."""
-FREE = frozenset({"seed", "name", "workers", "checkpoint_s", "data.workers"})
+FREE = frozenset({"seed", "name", "data.workers", "checkpoint_s"})
 """Fields that repeat a run or only change its speed."""
 UNNAMED = frozenset({"protocol", "fingerprint", "data.dataset"})
 """Fields too long for a label, or said by another one."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,17 @@ from fastssl.train.log import EpochLog, FiniteGuard
 from fastssl.train.observe import observation
 from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
-from fastssl.train.setup import build, resolve_device, start_card, warm_up
+from fastssl.train.setup import Parts, build, resolve_device, start_card, warm_up
 from fastssl.types import Batch
+
+Say = Callable[[str], None]
+"""Takes the start card, and one line per epoch and probe."""
+Progress = Callable[[float], None]
+"""Takes the share of the run that is done, 0 to 1; called every step."""
+
+
+def _quiet(share: float) -> None:
+    """No progress shown."""
 
 
 @dataclass(frozen=True)
@@ -32,113 +42,129 @@ class TrainResult:
 
 
 def train(
-    recipe: Recipe | None,
+    recipe: Recipe,
     *,
     runs_dir: Path = Path("runs"),
-    resume: Path | None = None,
     fresh: bool = False,
-    say: Callable[[str], None] = print,
-    progress: Callable[[float], None] = lambda share: None,
+    say: Say = print,
+    progress: Progress = _quiet,
 ) -> TrainResult:
     """Trains a recipe, probes it along the way, and returns the final metrics.
 
-    Args:
-        recipe: what to run; None with `resume`, which brings its own.
-        runs_dir: where run directories live; the run's own is named by the recipe's identity.
-        resume: a run directory to continue from its last checkpoint.
-        fresh: start over although a run of this identity exists.
-        say: takes the start card and one line per epoch and probe.
-        progress: takes the share done, 0 to 1; called every step.
+    The run's directory in `runs_dir` is named by the recipe's identity. A finished run is not repeated and an
+    unfinished one is not overwritten, unless `fresh` says so.
 
-    Errors: `InputError` for an impossible recipe, missing data, a damaged checkpoint, or a loss that is not finite.
+    Errors: `InputError` for an impossible recipe, missing data, or a loss that is not finite.
     """
-    # ------------------------------------------------------------------ what runs, and where it is kept
-    if resume is not None:
-        recipe, _ = RunDir.existing(resume).read_recipe()
-    assert recipe is not None, "train needs a recipe or a run to resume"
     clock = Clock(resolve_device(recipe.device).type)
     with clock.phase("compile"):
         parts = build(recipe)
-    run = RunDir.existing(resume) if resume else RunDir.of(runs_dir, recipe, parts.facts)
-    identity = recipe.identity(**parts.facts)
-    with run.locked():
-        if fresh:
-            run.clear()
-        if run.finished:
+    run = RunDir.of(runs_dir, recipe, parts.facts)
+    with closing(parts.loader):
+        if not fresh and run.finished:
             say(f"run       {run.run_id} is finished; --fresh trains it again")
-            return _result(run, recipe)
-        if resume is None and run.checkpoint.exists():
+            return _result(run)
+        if not fresh and run.checkpoint.exists():
             raise InputError(f"run {run.run_id} is unfinished; continue it with `fastssl train --resume {run.path}`, "
                              "or start over with --fresh")  # fmt: skip
-        if resume is None:
+        with closing(_ready(parts, run, clock, say)) as prober, run.locked():
             run.clear()
             run.write_recipe(recipe, parts.facts)
+            return _run(parts, prober, run, clock, say, progress)
 
-        # -------------------------------------------------------------- where it starts
-        for line in start_card(parts, run.run_id):
-            say(line)
-        with clock.phase("compile"):
-            warm_up(parts)
-            prober = Prober(recipe, parts.info, parts.backend, parts.device)
-        position, last_good = Position(), "none yet"
-        if resume is not None and run.checkpoint.exists():
-            position = load_checkpoint(run.checkpoint, identity, parts.trainable, clock, parts.device)
-            last_good = f"{run.checkpoint} at step {position.step}"
-            say(f"resume    at epoch {position.epoch}, step {position.step}")
-        run.keep_records(position.num_records)
-        log, guard = EpochLog(position, clock), FiniteGuard(parts.device, recipe.method.kind)
-        steps_per_epoch, saved_at, metrics = len(parts.loader), time.monotonic(), {}
 
-        def share_done() -> float:
-            """Progress of schedule and run: of the time budget when there is one, else of the steps."""
-            if recipe.budget_s is not None:
-                return min(1.0, clock.spent_s("train", "data") / recipe.budget_s)
+def resume(directory: Path, *, say: Say = print, progress: Progress = _quiet) -> TrainResult:
+    """Continues a run from its last checkpoint (or from the start, when it had none yet) with its own recipe.
+
+    On the CPU, a run counted in epochs then ends bit for bit as if it had never stopped.
+
+    Errors: `InputError` as `train`, for a damaged checkpoint, and when the dataset is not the run's.
+    """
+    run = RunDir.existing(directory)
+    recipe, facts = run.read_recipe()
+    clock = Clock(resolve_device(facts["device"]).type)
+    with clock.phase("compile"):
+        parts = build(recipe, facts)
+    with closing(parts.loader):
+        if parts.info.fingerprint != facts["fingerprint"]:
+            raise InputError(f"dataset={recipe.data.dataset} has other images than when {run.run_id} began "
+                             "(its fingerprint differs); put the old beton back, or train anew")  # fmt: skip
+        if run.finished:
+            say(f"run       {run.run_id} is finished; there is nothing to resume")
+            return _result(run)
+        with closing(_ready(parts, run, clock, say)) as prober, run.locked():
+            return _run(parts, prober, run, clock, say, progress)
+
+
+def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Prober:
+    """Everything that can be refused is refused here, before a run's directory is made or touched."""
+    for line in start_card(parts, run.run_id):
+        say(line)
+    with clock.phase("compile"):
+        prober = Prober(parts)
+        warm_up(parts)
+    return prober
+
+
+def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, progress: Progress) -> TrainResult:
+    # ------------------------------------------------------------------ where it starts
+    recipe, trainable = parts.recipe, parts.trainable
+    position, last_good, metrics = Position(), "none yet", {}
+    if run.checkpoint.exists():
+        position = load_checkpoint(run.checkpoint, parts.identity, trainable, clock, parts.device)
+        last_good = f"{run.checkpoint} at step {position.step}"
+        say(f"resume    at epoch {position.epoch}, step {position.step}")
+    run.keep_records(position.num_records)
+    log, guard = EpochLog(position, clock), FiniteGuard(parts.device, recipe.method.kind)
+    steps_per_epoch, saved_at = len(parts.loader), time.monotonic()
+
+    def share_done() -> float:
+        """Progress of schedule and run: of the time budget when there is one, else of the steps."""
+        if recipe.epochs is not None:
             return position.step / (recipe.epochs * steps_per_epoch)
+        assert recipe.budget_s is not None, "Recipe sees to it that there is one"
+        return min(1.0, clock.spent_s("train", "data") / recipe.budget_s)
 
-        # -------------------------------------------------------------- the loop
-        share = share_done()
-        with clock.phase("train"):
-            while share < 1.0 or position.probes_done < recipe.probe.probes:
-                for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
-                    set_lr(parts.trainable.optimizer, recipe.optim.lr_scale(share))
-                    output = parts.step(batch, position.epoch)
-                    position.advance(len(batch.index), recipe.views, steps_per_epoch)
-                    log.add(output)
-                    guard.watch(output.loss, position.step)
-                    parts.trainable.on_step_end(position.step)
-                    share = share_done()
-                    progress(share)
-                    if position.step % guard.every_steps == 0:
-                        guard.check(None, position, last_good)
+    # ------------------------------------------------------------------ the loop
+    share = share_done()
+    with clock.phase("train"):
+        while share < 1.0 or position.probes_done < recipe.probe.probes:
+            for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
+                set_lr(trainable.optimizer, recipe.optim.lr_scale(share))
+                output = parts.step(batch, position.epoch)
+                position.advance(len(batch.index), recipe.views, steps_per_epoch)
+                log.add(output)
+                guard.watch(output.loss, position.step)
+                trainable.on_step_end(position.step)
+                share = share_done()
+                progress(share)
+                if position.step % guard.every_steps == 0:
+                    guard.check(None, position, last_good)
 
-                    # ---------------------------------------------- probe: the clock of training stands still
-                    if share >= (position.probes_done + 1) / recipe.probe.probes:
-                        guard.check(None, position, last_good)
-                        with clock.phase("eval"):
-                            metrics = prober(parts.trainable.encoder, parts.dtype)
-                            position.probes_done = int(share * recipe.probe.probes + 1e-9)
-                            run.append(observation(run, recipe, parts, position, clock, metrics | log.means(), prober))
-                            position.num_records += 1
-                        say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}")
+                # ------------------------------------------------------ probe: the clock of training stands still
+                if share >= (position.probes_done + 1) / recipe.probe.probes:
+                    guard.check(None, position, last_good)
+                    with clock.phase("eval"):
+                        metrics = prober()
+                        position.probes_done = int(share * recipe.probe.probes + 1e-9)
+                        run.append(observation(run, parts, position, clock, metrics | log.means(), prober.protocol))
+                        position.num_records += 1
+                    say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}")
 
-                    # ---------------------------------------------- checkpoint
-                    epoch_ended = position.step_in_epoch == 0
-                    if epoch_ended:
-                        say(log.line(metrics))
-                        log.end_epoch()
-                    if share >= 1.0 or time.monotonic() - saved_at >= recipe.checkpoint_s:
-                        guard.check(parts.trainable.method, position, last_good)
-                        with clock.phase("checkpoint"):
-                            save_checkpoint(run.checkpoint, identity, parts.trainable, position, clock)
-                        saved_at, last_good = time.monotonic(), f"{run.checkpoint} at step {position.step}"
-                    if share >= 1.0:
-                        break
+                # ------------------------------------------------------ epoch's line, checkpoint
+                if position.step_in_epoch == 0:
+                    say(log.line(metrics))
+                    log.end_epoch()
+                if share >= 1.0 or time.monotonic() - saved_at >= recipe.checkpoint_s:
+                    guard.check(trainable.method, position, last_good)
+                    with clock.phase("checkpoint"):
+                        save_checkpoint(run.checkpoint, parts.identity, trainable, position, clock)
+                    saved_at, last_good = time.monotonic(), f"{run.checkpoint} at step {position.step}"
+                if share >= 1.0:
+                    break
 
-        # -------------------------------------------------------------- done
-        parts.loader.close()
-        prober.close()
-        run.finish()
-        return _result(run, recipe)
+    run.finish()
+    return _result(run)
 
 
 def _timed(batches: Iterator[Batch], clock: Clock) -> Iterator[Batch]:
@@ -151,6 +177,9 @@ def _timed(batches: Iterator[Batch], clock: Clock) -> Iterator[Batch]:
         yield batch
 
 
-def _result(run: RunDir, recipe: Recipe) -> TrainResult:
-    last = read_records([run.records])[-1]
+def _result(run: RunDir) -> TrainResult:
+    records = read_records([run.records]) if run.records.is_file() else []
+    if not records:
+        raise InputError(f"{run.records} has no record although the run is finished; train it anew with --fresh")
+    last = records[-1]
     return TrainResult(run.run_id, str(run.path), last["metrics"], last["clock"], last["budget"])

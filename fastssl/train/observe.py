@@ -2,27 +2,19 @@
 
 from typing import Any
 
-from fastssl.recipe import Recipe
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import new_record
 from fastssl.train.checkpoint import Position
-from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import Parts, dataset_facts
 
 
 def observation(
-    run: RunDir,
-    recipe: Recipe,
-    parts: Parts,
-    position: Position,
-    clock: Clock,
-    metrics: dict[str, float],
-    prober: Prober,
+    run: RunDir, parts: Parts, position: Position, clock: Clock, metrics: dict[str, float], protocol: str
 ) -> dict[str, Any]:
     """The record of this moment: what was run, what it has cost so far, and what the probes say."""
+    recipe = parts.recipe
     epoch = position.epoch + position.step_in_epoch / len(parts.loader)
-    spent = clock.record()
     final = position.probes_done == recipe.probe.probes
     return new_record(
         suite="train",
@@ -34,15 +26,15 @@ def observation(
             "epoch": epoch,
             "step": position.step,
             "final": final,
-            "protocol": prober.protocol,
+            "protocol": protocol,
             "loader": parts.loader.describe(),
             "backend": parts.backend.name,
             "recipe": recipe.to_json(),
         },
         scope=["decode", "augment", "h2d", "train_step"],
-        clock=spent,
+        clock=clock.record(),
         budget={
-            "gpu_h": (spent["train_s"] + spent["data_s"]) * spent["world_size"] / 3600,
+            "gpu_h": clock.gpu_hours("train", "data"),
             "views": position.views,
             "images": position.images,
             "steps": position.step,

@@ -3,14 +3,15 @@
 import dataclasses
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastssl.augment import make_views
 from fastssl.data.open import open_loader
+from fastssl.errors import InputError
 from fastssl.evals import Features, evaluate, protocol
 from fastssl.evals.features import extract
-from fastssl.recipe import Recipe
-from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader
+from fastssl.train.setup import Parts
+from fastssl.types import Batch, Loader
 from fastssl.views import ViewSpec
 
 EVAL_BATCH = 500
@@ -23,11 +24,12 @@ class Prober:
     the images: arms that see different fractions are then compared by one and the same probe.
     """
 
-    def __init__(self, recipe: Recipe, info: DatasetInfo, backend: AugmentBackend, device: torch.device) -> None:
-        self.recipe, self.backend, self.device = recipe, backend, device
-        view = recipe.specs(info.mean, info.std)[0]
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.recipe = parts, parts.recipe
+        view = parts.specs[0]
         self.spec = dataclasses.replace(ViewSpec.plain(view.size), mean=view.mean, std=view.std)
-        self.train_loader, self.test_loader = self._open("train"), self._open(recipe.probe.test_split)
+        self.train_loader, self.test_loader = self._open("train"), self._open(self.recipe.probe.test_split)
+        self._require_same_classes()
 
     @property
     def protocol(self) -> str:
@@ -35,29 +37,39 @@ class Prober:
         probe = self.recipe.probe
         return f"{protocol(knn_k=probe.knn_k, knn_temperature=probe.knn_temperature)}; {probe.test_split} split"
 
-    def __call__(self, encoder: nn.Module, dtype: torch.dtype) -> dict[str, float]:
-        """Metrics by name, accuracies as fractions of one."""
+    def __call__(self) -> dict[str, float]:
+        """Metrics of the encoder as it stands, by name; accuracies as fractions of one."""
+        encoder, dtype = self.parts.trainable.encoder, self.parts.dtype
         train_x, train_y = extract(encoder, self.train_loader, self._prepare, dtype)
         test_x, test_y = extract(encoder, self.test_loader, self._prepare, dtype)
         features = Features(train_x, train_y, test_x, test_y, self.train_loader.info.num_classes)
         return evaluate(features, knn_k=self.recipe.probe.knn_k, knn_temperature=self.recipe.probe.knn_temperature)
+
+    def _require_same_classes(self) -> None:
+        """A probe fitted on one numbering of the classes and scored on another would be wrong without a word."""
+        train, test = self.train_loader.info, self.test_loader.info
+        if (train.num_classes, train.class_names) != (test.num_classes, test.class_names):
+            raise InputError(
+                f"dataset={self.recipe.data.dataset} has {train.num_classes} classes in train and {test.num_classes} "
+                f"in {self.recipe.probe.test_split}, or other names; write both splits from one copy"
+            )
 
     def close(self) -> None:
         self.train_loader.close()
         self.test_loader.close()
 
     def _prepare(self, batch: Batch) -> Tensor:
-        return make_views(batch, (self.spec,), self.backend, seed=0, epoch=0, dtype=torch.float32)[0]
+        return make_views(batch, (self.spec,), self.parts.backend, seed=0, epoch=0, dtype=torch.float32)[0]
 
     def _open(self, split: str) -> Loader:
         data = self.recipe.data
         return open_loader(
-            data.loader,
+            self.parts.facts["loader"],
             data.dataset,
             split,
             batch_size=EVAL_BATCH,
             order="sequential",
             drop_last=False,
             num_workers=data.workers,
-            device=str(self.device),
+            device=str(self.parts.device),
         )

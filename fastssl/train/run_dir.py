@@ -32,7 +32,7 @@ class RunDir:
 
     @property
     def run_id(self) -> str:
-        return self.path.name
+        return self.path.resolve().name
 
     @property
     def checkpoint(self) -> Path:
@@ -56,7 +56,7 @@ class RunDir:
         try:
             content = json.loads((self.path / "recipe.json").read_text())
             return Recipe.from_json(content["recipe"]), content["facts"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path / 'recipe.json'} is damaged ({error}); train the recipe anew") from error
 
     def append(self, record: dict[str, Any]) -> None:
@@ -88,4 +88,6 @@ class RunDir:
                 raise InputError(
                     f"run {self.run_id} is being trained by another process; wait for it to end"
                 ) from error
+            for left in self.path.glob(".*.tmp"):  # of a process that was killed: nobody else may hold the lock
+                left.unlink()
             yield

@@ -10,10 +10,11 @@ import torch
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
+from fastssl.methods.diet import DIET
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
-from fastssl.telemetry.environment import device_facts
-from fastssl.train.checkpoint import Trainable, random_state, restore_random_state
+from fastssl.telemetry.environment import device_facts, usable_cores
+from fastssl.train.checkpoint import Trainable
 from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput
 from fastssl.views import ViewSpec
 
@@ -49,7 +50,16 @@ class Parts:
     @property
     def facts(self) -> dict[str, str]:
         """What decides the result beside the recipe: goes into the run's identity."""
-        return {"fingerprint": self.info.fingerprint, "device": self.device.type, "backend": self.backend.name}
+        return {
+            "fingerprint": self.info.fingerprint,
+            "device": self.device.type,
+            "loader": self.loader.describe()["kind"],
+            "backend": self.backend.name,
+        }
+
+    @property
+    def identity(self) -> str:
+        return self.recipe.identity(**self.facts)
 
     def step(self, batch: Batch, epoch: int) -> MethodOutput:
         """One optimisation step: views, loss, gradients, update. Never waits for the device."""
@@ -64,13 +74,17 @@ class Parts:
         return output
 
 
-def build(recipe: Recipe) -> Parts:
-    """Opens the data and builds the networks. The weights depend on `recipe.seed` alone."""
-    device = resolve_device(recipe.device)
-    backend = get_backend(recipe.backend, device)
+def build(recipe: Recipe, facts: dict[str, str] | None = None) -> Parts:
+    """Opens the data and builds the networks. The weights depend on `recipe.seed` alone.
+
+    `facts`, those of the run to continue, settle what the recipe left to `auto`: memory or libraries may have changed.
+    """
+    chosen = {"device": recipe.device, "backend": recipe.backend, "loader": recipe.data.loader} | (facts or {})
+    device = resolve_device(chosen["device"])
+    backend = get_backend(chosen["backend"], device)
     data = recipe.data
     loader = open_loader(
-        data.loader,
+        chosen["loader"],
         data.dataset,
         "train",
         batch_size=recipe.batch_size,
@@ -95,12 +109,15 @@ def _trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Train
 
 
 def warm_up(parts: Parts, steps: int = 2) -> None:
-    """Pays for compilation (torch.compile, numba, kernel selection) on made-up images, then undoes every trace.
+    """Pays for compilation (loader, torch.compile, numba, kernel selection), then undoes every trace of it.
+
+    The steps run on made-up images, so that no image is seen once more than the recipe says.
 
     Weights, buffers, optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
     """
+    for _ in parts.loader.epoch(0):
+        break  # ffcv compiles its decoder when its first batch is asked for
     before = _copied(parts.trainable.state_dict())
-    rng = random_state()
     count, info = parts.recipe.batch_size, parts.info
     index = torch.arange(count, device=parts.device) % info.num_samples
     pixels = torch.arange(count * 3 * info.height * info.width, device=parts.device) * 2654435761 % 251
@@ -109,8 +126,6 @@ def warm_up(parts: Parts, steps: int = 2) -> None:
     for _ in range(steps):
         parts.step(Batch(images, index % max(info.num_classes, 1), index), epoch=0)
     parts.trainable.load_state_dict(before)
-    parts.trainable.optimizer.state.clear()
-    restore_random_state(rng)
 
 
 def _copied(state):
@@ -127,13 +142,18 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     """Which path was taken and why: one line per choice."""
     recipe, info = parts.recipe, parts.info
     facts, loader = device_facts(parts.device.type), parts.loader.describe()
-    length = f"{recipe.budget_s:g} s of training clock" if recipe.budget_s else f"{recipe.epochs} epochs"
-    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
-    busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > cores else ""
-    parameters = sum(p.numel() for p in parts.trainable.method.parameters())
+    length = f"{recipe.budget_s:g} s of training clock" if recipe.epochs is None else f"{recipe.epochs} epochs"
+    load, cores = os.getloadavg()[0], usable_cores()
+    busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > cores + 1 else ""
+    method = parts.trainable.method
+    parameters = sum(p.numel() for p in method.parameters())
+    head = ""
+    if isinstance(method, DIET):
+        head = f", its head takes {method.memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.0f} MB"
     return [
         f"run       {run_id}",
-        f"method    {recipe.method.kind}, {recipe.views} x {recipe.spec.size} px, {parameters / 1e6:.2f} M weights",
+        f"method    {recipe.method.kind}, {recipe.views} x {recipe.spec.size} px, "
+        f"{parameters / 1e6:.2f} M weights{head}",
         f"data      {info.name}/{info.split}: {info.num_samples} images {info.height}x{info.width}, "
         f"fingerprint {info.fingerprint[:12]}",
         f"loader    {loader.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in loader.items()),

@@ -22,6 +22,10 @@ CASES = [
     (["beton", "export", "gone.beton", "out"], FAILED, "gone.beton"),
     (["parity", "demo"], FAILED, "fastssl beton write demo"),
     (["parity", "demo", "--loaders", "fcv"], FAILED, "fcv"),
+    (["views", "demo"], FAILED, "fastssl beton write demo"),
+    (["views", "demo", "--views", "0"], FAILED, "views=0"),
+    (["train", "cifar10-nano-simclr", "--epochs", "5"], USED_WRONGLY, "epochs=5"),
+    (["train", "demo-simclr", "--knn-k", "0"], USED_WRONGLY, "knn_k=0"),
     (["train"], USED_WRONGLY, "demo-simclr"),
     (["train", "demo-simlcr"], USED_WRONGLY, "demo-simlcr"),
     (["train", "demo-simclr"], FAILED, "fastssl beton write demo"),
@@ -46,6 +50,32 @@ def test_bad_input_is_one_clear_line(fastssl, tmp_path, arguments, status, subst
     assert lines[0].startswith("fastssl: ")
     assert substance in lines[0]
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize(("arguments", "status", "substance"), CASES[:6], ids=lambda value: str(value)[:40])
+def test_bad_input_has_its_json_document_too(fastssl, arguments, status, substance):
+    outcome = fastssl(*arguments, "--json")
+    assert outcome.status == status
+    assert outcome.document["ok"] is False
+    assert substance in outcome.document["error"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "substance"),
+    [
+        (["--views", "1"], "views=1"),
+        (["--num-negatives", "99999"], "num_negatives=99999"),
+        (["--test-split", "val"], "val"),
+    ],
+)
+def test_recipe_refused_by_its_parts_leaves_no_run_behind(
+    fastssl, tiny_dataset, tmp_path, monkeypatch, flags, substance
+):
+    monkeypatch.setenv("FASTSSL_BETONS", str(tiny_dataset.parent))
+    outcome = fastssl("train", "demo-simclr", "--dataset", "tiny", "--batch-size", "16", *flags)
+    assert outcome.status == FAILED
+    assert substance in outcome.err
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "foreign"])

@@ -61,6 +61,13 @@ def test_contact_sheet_is_a_png_of_some_size(fastssl, written, tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
+def test_views_draws_a_sheet(fastssl, written, tmp_path):
+    outcome = fastssl("views", "demo", "--views", "3", "--images", "2", "--out", "views.png", "--json")
+    assert outcome.status == 0, outcome.err
+    assert len(outcome.document["index"]) == 2
+    assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
+
+
 TINY = ["--batch-size", "16", "--epochs", "2", "--probes", "1", "--knn-k", "5", "--device", "cpu"]
 
 

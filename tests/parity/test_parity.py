@@ -145,7 +145,7 @@ def test_report_prints_and_serialises(tiny_beton):
     report = run_parity(tiny_beton(32), ["resident"], backend="reference", num_images=16, views=1)
     again = run_parity(tiny_beton(32), ["resident"], backend="reference", num_images=16, views=1)
     assert report == again
-    document = json.loads(report.to_json())
+    document = json.loads(json.dumps(report.to_json()))
     assert document["ok"] is report.ok
     assert document["rows"][0]["statistic"] == "red mean"
     assert document["rows"][0]["ok"] is True

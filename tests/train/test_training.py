@@ -11,7 +11,7 @@ from fastssl.errors import InputError
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
 from fastssl.telemetry.records import read_records
-from fastssl.train import train
+from fastssl.train import resume, train
 from fastssl.train.checkpoint import read_checkpoint
 from fastssl.train.run_dir import RunDir
 
@@ -85,7 +85,7 @@ def test_run_resumed_in_mid_epoch_equals_an_uninterrupted_one(method, tiny_datas
     with pytest.raises(Interrupted):
         train(recipe, runs_dir=tmp_path / "broken", say=lambda line: None, progress=interrupted_after(7))
     (broken,) = (tmp_path / "broken").iterdir()
-    resumed = train(None, resume=broken, say=lambda line: None)
+    resumed = resume(broken, say=lambda line: None)
     assert resumed.metrics == whole.metrics
     assert_same_state(weights(resumed), weights(whole))
     assert points(resumed) == points(whole)
@@ -96,7 +96,7 @@ def test_every_kill_point_between_probe_and_checkpoint_gives_one_record_per_prob
         with pytest.raises(Interrupted):
             train(tiny(), runs_dir=tmp_path / str(steps), say=lambda line: None, progress=interrupted_after(steps))
         (run,) = (tmp_path / str(steps)).iterdir()
-        train(None, resume=run, say=lambda line: None)
+        resume(run, say=lambda line: None)
         assert [r["case"]["step"] for r in read_records([run / "records.jsonl"])] == [8, 16]
 
 
@@ -142,7 +142,7 @@ def test_random_encoder_keeps_its_weights(tiny_dataset, tmp_path):
 
 
 def test_time_budget_is_spent_and_not_much_more(tiny_dataset, tmp_path):
-    result = train(tiny(budget_s=1.0), runs_dir=tmp_path, say=lambda line: None)
+    result = train(tiny(epochs=None, budget_s=1.0), runs_dir=tmp_path, say=lambda line: None)
     spent = result.clock["train_s"] + result.clock["data_s"]
     assert 1.0 <= spent < 2.0
     assert len(read_records([RunDir(_path(result)).records])) == 2
@@ -182,8 +182,59 @@ def test_loss_that_is_not_finite_stops_the_run_naming_step_method_and_checkpoint
     assert all(torch.isfinite(value).all() for value in saved.values())
 
 
+def test_resuming_on_other_images_is_refused(tiny_dataset, tiny_beton, tmp_path):
+    with pytest.raises(Interrupted):
+        train(tiny(), runs_dir=tmp_path, say=lambda line: None, progress=interrupted_after(2))
+    (run,) = tmp_path.iterdir()
+    tiny_dataset.write_bytes(tiny_beton(65).read_bytes())
+    with pytest.raises(InputError, match="dataset=tiny has other images"):
+        resume(run, say=lambda line: None)
+
+
+def test_resuming_keeps_the_loader_and_backend_that_were_chosen(tiny_dataset, tmp_path, monkeypatch):
+    automatic = tiny(data=DataConfig(dataset="tiny", loader="auto"), backend="auto")
+    with pytest.raises(Interrupted):
+        train(automatic, runs_dir=tmp_path, say=lambda line: None, progress=interrupted_after(2))
+    (run,) = tmp_path.iterdir()
+    monkeypatch.setattr("fastssl.data.open.free_bytes", lambda device: 1)  # `auto` would now take ffcv
+    lines = []
+    resume(run, say=lines.append)
+    assert any(line.startswith("loader    resident") for line in lines)
+
+
 def test_changed_data_is_another_run(tiny_dataset, tmp_path):
     half = tiny(data=DataConfig(dataset="tiny", loader="resident", fraction=0.5), batch_size=8)
     other = tiny(data=DataConfig(dataset="tiny", loader="resident", fraction=0.5, subset_seed=1), batch_size=8)
     runs = {train(recipe, runs_dir=tmp_path, say=lambda line: None).run for recipe in (half, other)}
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_trains_and_resumes(precision, tiny_dataset, tmp_path):
+    recipe = tiny(precision=precision, checkpoint_s=0.0)
+    whole = train(recipe, runs_dir=tmp_path / "whole", say=lambda line: None)
+    with pytest.raises(Interrupted):
+        train(recipe, runs_dir=tmp_path / "broken", say=lambda line: None, progress=interrupted_after(5))
+    (broken,) = (tmp_path / "broken").iterdir()
+    resumed = resume(broken, say=lambda line: None)
+    assert_same_state(weights(resumed), weights(whole))
+    assert bool(weights(whole)["scaler"]) == (precision == "fp16")
+
+
+@pytest.mark.slow
+@pytest.mark.compile
+def test_compiled_encoder_trains_to_nearly_the_same_weights_under_the_same_names(tiny_dataset, tmp_path):
+    eager = train(tiny(), runs_dir=tmp_path, say=lambda line: None)
+    compiled = train(tiny(compile=True), runs_dir=tmp_path, say=lambda line: None)
+    a, b = weights(eager)["method"], weights(compiled)["method"]
+    assert a.keys() == b.keys()
+    assert all(torch.allclose(a[name].float(), b[name].float(), rtol=1e-2, atol=1e-3) for name in a)
+    assert compiled.clock["compile_s"] > eager.clock["compile_s"]
+
+
+def test_unfinished_folder_of_a_run_without_checkpoint_starts_anew(tiny_dataset, tmp_path):
+    with pytest.raises(Interrupted):
+        train(tiny(), runs_dir=tmp_path, say=lambda line: None, progress=interrupted_after(2))
+    (run,) = tmp_path.iterdir()
+    resumed = resume(run, say=lambda line: None)
+    assert len(points(resumed)) == 2
