@@ -8,7 +8,7 @@ from PIL import Image
 
 from fastssl.data.arrays import array_source
 from fastssl.data.options import WriteOptions
-from fastssl.data.write import write_beton
+from fastssl.data.pack import write_beton
 
 TINTS = np.array([[200, 60, 40], [180, 120, 60], [150, 70, 110], [220, 150, 70], [120, 90, 20]])
 

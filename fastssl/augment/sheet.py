@@ -1,7 +1,6 @@
 """A picture of what a spec does: every image beside its views, with what was drawn for each written under it."""
 
 import io
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 from fastssl.augment import get_backend, make_views
 from fastssl.augment.sample import sample_views
 from fastssl.errors import InputError
+from fastssl.telemetry.files import write_atomically
 from fastssl.types import AugmentBackend, Batch
 from fastssl.views import ViewKey, ViewParams, ViewSpec
 
@@ -45,7 +45,8 @@ def view_sheet(
     batch = Batch(images=images, labels=torch.zeros_like(index), index=index)
     backend = backend or get_backend("auto", images.device)
     views = make_views(batch, specs, backend, seed=seed, epoch=epoch, dtype=torch.float32)
-    _write(out, _draw(images, views, params, f"backend {backend.name}, seed {seed}, epoch {epoch}", index))
+    title = f"backend {backend.name}, seed {seed}, epoch {epoch}"
+    write_atomically(out, _draw(images, views, params, title, index))
     return out
 
 
@@ -98,16 +99,3 @@ def caption(params: ViewParams, row: int) -> str:
     if float(params.blur_sigma[row]) > 0:
         words.append(f"blur {float(params.blur_sigma[row]):.2f}")
     return "\n".join([*lines, " ".join(words)])
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name in the same folder first, so that the final name never holds half a picture."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fastssl.data.beton import BetonFile
 from fastssl.data.format import MODE_JPG
-from fastssl.data.pack import Progress
+from fastssl.data.source import Progress
 from fastssl.errors import InputError
 
 

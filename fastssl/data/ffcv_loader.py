@@ -23,7 +23,7 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from ffcv.fields.rgb_image import IMAGE_MODES, SimpleRGBImageDecoder
+from ffcv.fields.rgb_image import SimpleRGBImageDecoder
 from ffcv.libffcv import imdecode, memcpy
 from ffcv.loader import Loader as StockLoader
 from ffcv.loader.epoch_iterator import EpochIterator
@@ -32,6 +32,7 @@ from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.state import State
 from ffcv.traversal_order.base import TraversalOrder
 
+from fastssl.data.format import MODE_JPG, MODE_RAW
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
 from fastssl.errors import InputError
@@ -40,7 +41,6 @@ from fastssl.types import Batch
 _POLL_S = 0.2
 """How often a waiting consumer looks whether the thread still lives."""
 
-_JPG, _RAW = int(IMAGE_MODES["jpg"]), int(IMAGE_MODES["raw"])
 _imdecode = numba.njit(nogil=True)(imdecode)
 _memcpy = numba.njit(nogil=True)(memcpy)
 
@@ -53,9 +53,9 @@ def _decode_batch(batch_indices, images, status, metadata, storage):
         start = field["data_ptr"]
         data = content[start : start + sizes[np.searchsorted(pointers, start)]]
         height, width = field["height"], field["width"]
-        if field["mode"] == _JPG:
+        if field["mode"] == MODE_JPG:
             status[slot, 0] = _imdecode(data, images[slot], height, width, height, width, 0, 0, 1, 1, False, False)
-        elif field["mode"] == _RAW and data.size == images[slot].size:
+        elif field["mode"] == MODE_RAW and data.size == images[slot].size:
             _memcpy(data, images[slot])
             status[slot, 0] = 0
         else:

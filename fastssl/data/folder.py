@@ -28,16 +28,16 @@ from fastssl.types import Batch
 _MARKER = ".fingerprint"
 
 
-def ensure_folder(beton: BetonFile, path: Path) -> Path:
+def ensure_folder(beton: BetonFile) -> Path:
     """The folder beside the beton that holds its images, exported when it is missing or of an older beton.
 
     It appears under its name only when it is whole. A folder that was not exported by us is never touched.
     """
-    folder, fingerprint = path.with_suffix(""), (beton.sidecar or {}).get("fingerprint") or beton.fingerprint()
+    folder, fingerprint = beton.path.with_suffix(""), (beton.sidecar or {}).get("fingerprint") or beton.fingerprint()
     if _exported_fingerprint(folder) == fingerprint:
         return folder
     if folder.exists() and _exported_fingerprint(folder) is None:
-        raise InputError(f"{folder} exists and is not an export of {path.name}; move it away")
+        raise InputError(f"{folder} exists and is not an export of {beton.path.name}; move it away")
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         export_folder(beton, work / "images")
@@ -109,7 +109,7 @@ class FolderLoader:
         self.info, self.batch_size = served.info, schedule.batch_size
         self.device, self.reason = torch.device(device), reason
         self._schedule, self._num_workers = schedule, num_workers
-        folder = ensure_folder(served.beton, served.path)
+        folder = ensure_folder(served.beton)
         self._images: _IndexedFolder | None = _IndexedFolder(folder, served.beton, served.source)
 
     def __len__(self) -> int:

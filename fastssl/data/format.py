@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 from ffcv.fields import IntField, RGBImageField
+from ffcv.fields.rgb_image import IMAGE_MODES
 from ffcv.types import (
     ALLOC_TABLE_TYPE,
     CURRENT_VERSION,
@@ -29,9 +30,7 @@ from ffcv.types import (
 
 from fastssl.errors import InputError
 
-MODE_JPG = 0
-MODE_RAW = 1
-MIN_PAGE_BYTES = 1 << 21
+MODE_JPG, MODE_RAW = int(IMAGE_MODES["jpg"]), int(IMAGE_MODES["raw"])
 MAX_PAGE_BYTES = 1 << 31
 """FFCV keeps the page size in 32 bits and wants a power of two."""
 MAX_SIDE_PX = 65_535

@@ -1,5 +1,6 @@
 """What is in a beton (`inspect_beton`), whether all of it is whole (`verify_beton`), how it looks (`contact_sheet`)."""
 
+import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fastssl.data.atomic import AtomicFile
 from fastssl.data.beton import BetonFile
 from fastssl.data.fingerprint import combine_digests
 from fastssl.data.format import MODE_JPG
 from fastssl.data.measured import count_classes
-from fastssl.data.pack import Progress
+from fastssl.data.source import Progress
 from fastssl.errors import InputError
+from fastssl.telemetry.environment import usable_cores
+from fastssl.telemetry.files import write_atomically
 
 _CHUNK = 64
 _MARGIN_PX = 6
@@ -54,7 +56,7 @@ def verify_beton(path: str | Path, progress: Progress | None = None, num_threads
     beton = BetonFile(path)
     _check_structure(beton)
     digests: list[bytes] = []
-    for some in _digest_chunks(beton, num_threads or len(os.sched_getaffinity(0))):
+    for some in _digest_chunks(beton, num_threads or usable_cores()):
         digests += some
         if progress is not None:
             progress(len(digests), beton.num_samples)
@@ -127,13 +129,9 @@ def contact_sheet(path: str | Path, out_png: str | Path, columns: int = 10, rows
             cell = _fit(Image.fromarray(beton.decode(index)), cell_px)
             left = name_px + column * step
             sheet.paste(cell, (left + (cell_px - cell.width) // 2, top + (cell_px - cell.height) // 2))
-    file = AtomicFile(out)
-    try:
-        sheet.save(file.file, format="PNG")
-        file.finish()
-        file.commit()
-    finally:
-        file.discard()
+    png = io.BytesIO()
+    sheet.save(png, format="PNG")
+    write_atomically(out, png.getvalue())
     return out
 
 

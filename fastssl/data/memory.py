@@ -1,10 +1,8 @@
-"""Free memory, as far as this process may use it."""
-
-from pathlib import Path
+"""Free memory of the device a dataset would live on."""
 
 import torch
 
-_CGROUP = Path("/sys/fs/cgroup")
+from fastssl.telemetry.environment import free_memory_bytes
 
 
 def free_bytes(device: torch.device | str = "cpu") -> int:
@@ -12,19 +10,7 @@ def free_bytes(device: torch.device | str = "cpu") -> int:
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return min(_meminfo_available(), _cgroup_available())
-
-
-def _meminfo_available() -> int:
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/meminfo has no MemAvailable line: Linux 3.14 or newer is needed")
-
-
-def _cgroup_available() -> int:
-    """What is left below the memory limit of cgroup version 2; without a limit, more than any machine has."""
-    limit, used = _CGROUP / "memory.max", _CGROUP / "memory.current"
-    if not limit.exists() or (text := limit.read_text().strip()) == "max":
-        return 1 << 62
-    return max(0, int(text) - int(used.read_text()))
+    free = free_memory_bytes()
+    if free is None:
+        raise RuntimeError("/proc/meminfo has no MemAvailable line: Linux 3.14 or newer is needed")
+    return free

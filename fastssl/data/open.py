@@ -10,8 +10,9 @@ from fastssl.data.folder import FolderLoader
 from fastssl.data.memory import free_bytes
 from fastssl.data.order import Order, Schedule
 from fastssl.data.paths import beton_path, betons_dir
-from fastssl.data.resident import Progress, ResidentLoader
+from fastssl.data.resident import ResidentLoader
 from fastssl.data.served import Served, serve
+from fastssl.data.source import Progress
 from fastssl.errors import InputError
 from fastssl.types import Loader
 

@@ -1,6 +1,6 @@
-"""Which sample comes when, and which samples belong to a subset: functions of a seed, the same for every loader.
+"""Which sample comes when, and which samples are kept, held out or stored as JPEG: functions of a seed.
 
-Each sample of an epoch gets 64 bits of Philox (Salmon et al. 2011) keyed by the seed and counted by (sample, epoch);
+Each sample gets 64 bits of Philox (Salmon et al. 2011) keyed by the seed and counted by (sample, epoch, purpose);
 sorting by those bits is a uniform shuffle that needs no state, so an epoch can be entered at any step, on any machine.
 """
 
@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Bool, Int64, UInt64
 
+from fastssl.data.options import WriteOptions
 from fastssl.errors import InputError
-from fastssl.kernels.philox import philox4x32
+from fastssl.kernels.philox import philox4x32, uniform
 
 Order = Literal["random", "sequential"]
 
-# Third word of the counter. Views count `view << 16 | op` there with small views, so these two never meet them.
+# Third word of the counter. Views count `view << 16 | op` there with small views, so these never meet them.
 _ORDER_STREAM = 0xFFFF_0001
 _SUBSET_STREAM = 0xFFFF_0002
+_JPG_STREAM = 0xFFFF_0003
+_HELD_OUT_STREAM = 0xFFFF_0004
 
 
 def _bits64(seed: int, epoch: int, index: Int64[np.ndarray, "n"], stream: int) -> UInt64[np.ndarray, "n"]:
@@ -53,16 +56,49 @@ def subset_indices(labels: Int64[np.ndarray, "n"], fraction: float, seed: int = 
         raise InputError(f"fraction={fraction} is not a share of the samples; give a number above 0, at most 1")
     labels = np.asarray(labels)
     bits = _bits64(seed, 0, np.arange(len(labels), dtype=np.int64), _SUBSET_STREAM)
-    kept = []
-    for label, count in zip(*np.unique(labels, return_counts=True), strict=True):
-        num_kept = int(fraction * count + 0.5)
-        if num_kept < 1:
-            raise InputError(
-                f"fraction={fraction} keeps none of the {count} samples of class {label}; give at least {1 / count:.2g}"
-            )
+    classes, counts = np.unique(labels, return_counts=True)
+    num_kept = np.floor(fraction * counts + 0.5).astype(np.int64)
+    for label, count in zip(classes[num_kept < 1], counts[num_kept < 1]):
+        raise InputError(
+            f"fraction={fraction} keeps none of the {count} samples of class {label}; give at least {1 / count:.2g}"
+        )
+    return _first_per_class(labels, num_kept, bits)
+
+
+def held_out_indices(labels: Int64[np.ndarray, "n"], amount: float, seed: int) -> Int64[np.ndarray, "m"]:
+    """Sorted positions of the validation samples: `amount` below 1 is a share, else a number.
+
+    Every class gives in proportion; what rounding leaves over goes to the classes with the largest remainders. Raises
+    `InputError` when nothing, or nothing else, would be left.
+    """
+    wanted = round(amount * len(labels)) if amount < 1 else int(amount)
+    if not 0 < wanted < len(labels):
+        raise InputError(f"val={amount} holds out {wanted} of {len(labels)} samples; give some and leave some")
+    shares = np.unique(labels, return_counts=True)[1] * (wanted / len(labels))
+    taken = np.floor(shares).astype(np.int64)
+    remainders_first = np.argsort(taken - shares, kind="stable")
+    taken[remainders_first[: wanted - int(taken.sum())]] += 1
+    bits = _bits64(seed, 0, np.arange(len(labels), dtype=np.int64), _HELD_OUT_STREAM)
+    return _first_per_class(labels, taken, bits)
+
+
+def choose_jpg(num_samples: int, options: WriteOptions) -> Bool[np.ndarray, "n"]:
+    """Which samples a writer stores as JPEGs."""
+    if options.mode != "proportion":
+        return np.full(num_samples, options.mode == "jpg")
+    bits = _bits64(options.subset_seed, 0, np.arange(num_samples, dtype=np.int64), _JPG_STREAM)
+    return np.asarray(uniform((bits >> np.uint64(32)).astype(np.int64))) < options.jpg_proportion
+
+
+def _first_per_class(
+    labels: Int64[np.ndarray, "n"], counts: Int64[np.ndarray, "c"], bits: UInt64[np.ndarray, "n"]
+) -> Int64[np.ndarray, "m"]:
+    """Sorted positions of the `counts[k]` samples with the lowest bits of the k-th class in order of label."""
+    kept = [np.empty(0, dtype=np.int64)]
+    for label, count in zip(np.unique(labels), counts, strict=True):
         members = np.flatnonzero(labels == label)
-        kept.append(members[np.argsort(bits[members], kind="stable")[:num_kept]])
-    return np.sort(np.concatenate(kept)).astype(np.int64) if kept else np.empty(0, dtype=np.int64)
+        kept.append(members[np.argsort(bits[members], kind="stable")[:count]])
+    return np.sort(np.concatenate(kept)).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)

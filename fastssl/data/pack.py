@@ -7,15 +7,14 @@ way, and one thread writes in order.
 
 import errno
 import json
-import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -25,14 +24,11 @@ from fastssl.data.beton_writer import BetonWriter
 from fastssl.data.encode import Sample, Task, encode_samples
 from fastssl.data.measured import Measured, count_classes
 from fastssl.data.options import WriteOptions
-from fastssl.data.order import subset_indices
+from fastssl.data.order import choose_jpg, subset_indices
 from fastssl.data.paths import sidecar_path
-from fastssl.data.select import choose_jpg
-from fastssl.data.source import Source, check_labels, take
+from fastssl.data.source import Progress, Source, check_labels, take
 from fastssl.errors import InputError
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called with (samples done, samples in all)."""
+from fastssl.telemetry.environment import usable_cores
 
 PROGRESS_EVERY = 256
 _CHUNK_SAMPLES = 64
@@ -97,7 +93,7 @@ def write_selected(source: Source, out: Path, options: WriteOptions, progress: P
 
 def _encode_all(source: Source, options: WriteOptions) -> Iterator[Sample]:
     """Every sample, encoded in threads, in the order of the source; the first error ends it."""
-    num_threads = options.num_threads or len(os.sched_getaffinity(0))
+    num_threads = options.num_threads or usable_cores()
     pending: deque[Future[list[Sample]]] = deque()
     with ThreadPoolExecutor(num_threads, thread_name_prefix="beton") as pool:
         try:

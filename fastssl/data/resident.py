@@ -4,8 +4,7 @@ Each image is decoded once, by threads; a batch is one gather of whole rows. For
 loader there is, and the ceiling that the others are measured against.
 """
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,11 +16,10 @@ from torch import Tensor
 from fastssl.data.memory import free_bytes
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
+from fastssl.data.source import Progress
 from fastssl.errors import InputError
+from fastssl.telemetry.environment import usable_cores
 from fastssl.types import Batch
-
-Progress = Callable[[int, int], None]
-"""Called with images done and images in all."""
 
 _CHUNK_BYTES = 64 * 1024**2
 """Decoded pixels between two progress calls; on a GPU also the size of the host buffer."""
@@ -44,7 +42,7 @@ class ResidentLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size = served.info, schedule.batch_size
         self.device, self.reason = torch.device(device), reason
-        self._schedule, self._num_workers = schedule, min(num_workers, os.cpu_count() or 1)
+        self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
         self._require_room(served)
         self._rows: Tensor | None = self._decode(served, progress)
         self._labels = torch.from_numpy(served.labels).to(self.device)

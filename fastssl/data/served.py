@@ -22,11 +22,14 @@ _MAX_MEASURED = 10_000
 @dataclass(frozen=True)
 class Served:
     beton: BetonFile
-    path: Path
     source: Int64[np.ndarray, "n"]
     """Position in the beton of each sample served; increasing."""
     labels: Int64[np.ndarray, "n"]
     info: DatasetInfo
+
+    @property
+    def path(self) -> Path:
+        return self.beton.path
 
     @property
     def decoded_bytes(self) -> int:
@@ -37,30 +40,28 @@ class Served:
 def serve(path: Path, fraction: float = 1.0, subset_seed: int = 0) -> Served:
     """Open a beton and choose the samples; refuses images of several sizes, which no batch can hold."""
     beton = BetonFile(path)
-    _require_one_size(beton, path)
+    _require_one_size(beton)
     labels = np.asarray(beton.labels, dtype=np.int64)
     source = subset_indices(labels, fraction, subset_seed)
-    return Served(beton, path, source, labels[source], loader_info(beton, path, source))
+    return Served(beton, source, labels[source], _loader_info(beton, source))
 
 
-def loader_info(beton: BetonFile, path: Path, source: Int64[np.ndarray, "n"] | None = None) -> DatasetInfo:
-    """Facts of the samples at positions `source` (all when None), from the sidecar or, without one, the content.
+def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInfo:
+    """Facts of the samples at positions `source`, from the sidecar or, without one, the content.
 
     `mean` and `std` are those of the whole beton: a subset is normalised like its parent, as published runs do.
     """
     sidecar = beton.sidecar or {}
     fingerprint = sidecar.get("fingerprint") or beton.fingerprint()
-    num_samples = beton.num_samples
-    if source is not None and len(source) < num_samples:
+    if len(source) < beton.num_samples:
         fingerprint = _subset_fingerprint(fingerprint, source)
-        num_samples = len(source)
     mean, std = _measure_pixels(beton) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
     height, width = (int(side) for side in beton.sizes[0])
     return DatasetInfo(
-        name=sidecar.get("name") or path.stem,
+        name=sidecar.get("name") or beton.path.stem,
         split=sidecar.get("split") or "",
         fingerprint=fingerprint,
-        num_samples=num_samples,
+        num_samples=len(source),
         num_classes=int(sidecar.get("num_classes") or np.max(beton.labels, initial=-1) + 1),
         height=height,
         width=width,
@@ -70,12 +71,12 @@ def loader_info(beton: BetonFile, path: Path, source: Int64[np.ndarray, "n"] | N
     )
 
 
-def _require_one_size(beton: BetonFile, path: Path) -> None:
+def _require_one_size(beton: BetonFile) -> None:
     smallest, largest = beton.sizes.min(axis=0), beton.sizes.max(axis=0)
     if np.any(smallest != largest):
         low, high = ("x".join(str(int(side)) for side in size) for size in (smallest, largest))
         raise InputError(
-            f"{path.name}: its images measure {low} to {high} pixels and a batch holds one size; "
+            f"{beton.path.name}: its images measure {low} to {high} pixels and a batch holds one size; "
             f"write it again with `fastssl beton write --square N`"
         )
 

@@ -23,7 +23,7 @@ OP_FIELDS, OP_NOISE, OP_SHADE, OP_TINT = 0, 1, 1 << 12, 2 << 12
 
 
 @dataclass(frozen=True)
-class Source:
+class Draws:
     """Counter-based randomness of one split: counter (image, split and op, block, 0), key = the seed's two words."""
 
     seed: int
@@ -61,7 +61,7 @@ def hsl(hue: Floats, saturation: Floats, lightness: Floats) -> Floats:
     return lightness[..., None] - reach * ramp
 
 
-def ground(source: Source, index: Positions, field: dict[str, Floats], size: int) -> tuple[Floats, Floats]:
+def ground(draws: Draws, index: Positions, field: dict[str, Floats], size: int) -> tuple[Floats, Floats]:
     """Background with a photograph's falling spectrum, (n, size, size, 3), and its shade, (n, size, size, 1).
 
     Octaves of smooth value noise shade a colour. Doubling the frequency divides an octave's amplitude by sqrt(2), so
@@ -71,18 +71,18 @@ def ground(source: Source, index: Positions, field: dict[str, Floats], size: int
     tint = np.zeros((len(index), 3, size, size), dtype=np.float32)
     for cells in (2 << k for k in range(int(np.log2(size)) - 1)):
         weight = np.float32(0.8 / np.sqrt(cells))
-        shade += weight * _clouds(source, index, OP_SHADE + cells, 1, cells, size)
+        shade += weight * _clouds(draws, index, OP_SHADE + cells, 1, cells, size)
         if cells <= 8:
-            tint += weight * _clouds(source, index, OP_TINT + cells, 3, cells, size)
+            tint += weight * _clouds(draws, index, OP_TINT + cells, 3, cells, size)
     shade, tint = shade.transpose(0, 2, 3, 1), tint.transpose(0, 2, 3, 1)
     base = hsl(field["hue_ground"], 0.1 * field["saturation"], 0.3 + 0.4 * field["lightness_ground"])
     return base + (0.15 + 0.45 * field["clouds"])[..., None] * (shade + np.float32(0.35) * tint), shade
 
 
-def _clouds(source: Source, index: Positions, op: int, channels: int, cells: int, size: int) -> Floats:
+def _clouds(draws: Draws, index: Positions, op: int, channels: int, cells: int, size: int) -> Floats:
     """Value noise in [-.5, .5): random knots on a lattice, smoothstep between; shape (n, channels, size, size)."""
     side = cells + 1
-    knots = source.bytes(index, op, channels * side * side).reshape(-1, channels, side, side)
+    knots = draws.bytes(index, op, channels * side * side).reshape(-1, channels, side, side)
     at = (axis(size) + 1) / 2 * cells
     low = np.minimum(at.astype(np.int64), cells - 1)
     part = (at - low).astype(np.float32)
@@ -98,7 +98,7 @@ def light(field: dict[str, Floats], size: int) -> Floats:
     return (1 + 0.25 * field["light"] * slope)[..., None]
 
 
-def noise(source: Source, index: Positions, field: dict[str, Floats], size: int) -> Floats:
+def noise(draws: Draws, index: Positions, field: dict[str, Floats], size: int) -> Floats:
     """Sensor noise: uniform per pixel and channel, standard deviation .006 to .035 of the range; (n, size, size, 3)."""
-    level = source.bytes(index, OP_NOISE, size * size * 3).reshape(-1, size, size, 3)
+    level = draws.bytes(index, OP_NOISE, size * size * 3).reshape(-1, size, size, 3)
     return (0.02 + 0.10 * field["noise"])[..., None] * level

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastssl.data import shape_art as art
-from fastssl.data.shape_draw import Floats, Positions, Source, axis, ground, hsl, light, noise
+from fastssl.data.shape_draw import Draws, Floats, Positions, axis, ground, hsl, light, noise
 from fastssl.errors import InputError
 
 CLASSES: tuple[tuple[str, art.Outline, art.Texture], ...] = (
@@ -63,7 +63,7 @@ def draw_indexed(split: str, index: Positions, size: int = 32, seed: int = 0) ->
         raise InputError(f"seed={seed} is outside the generator's key; give 0 to 2^64 - 1")
     images = np.empty((len(index), size, size, 3), dtype=np.uint8)
     for chunk in _chunks(len(index), size):
-        images[chunk] = _draw(Source(seed, SPLITS.index(split)), index[chunk], size)
+        images[chunk] = _draw(Draws(seed, SPLITS.index(split)), index[chunk], size)
     return images
 
 
@@ -83,14 +83,14 @@ def _oversampling(size: int) -> int:
     return 2 if size <= 64 else 1
 
 
-def _draw(source: Source, index: Positions, size: int) -> NDArray[np.uint8]:
-    field, many = source.fields(index), _oversampling(size)
+def _draw(draws: Draws, index: Positions, size: int) -> NDArray[np.uint8]:
+    field, many = draws.fields(index), _oversampling(size)
     mask, ink = _object(field, label_of(index), size * many)
     mask, inked = _shrink(mask, many), _shrink(mask * ink, many)
-    background, shade = ground(source, index, field, size)
+    background, shade = ground(draws, index, field, size)
     colour_a, colour_b = _inks(field)
     surface = (mask * colour_b + inked * (colour_a - colour_b)) * (1 + np.float32(0.4) * shade)
-    image = (surface + (1 - mask) * background) * light(field, size) + noise(source, index, field, size)
+    image = (surface + (1 - mask) * background) * light(field, size) + noise(draws, index, field, size)
     return np.rint(np.clip(image, 0, 1) * np.float32(255)).astype(np.uint8)
 
 

@@ -1,13 +1,16 @@
 """What a dataset looks like to the writer: labels at once, images as a stream."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64
 
 from fastssl.errors import InputError
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (samples done, samples in all)."""
 
 MAX_NUM_CLASSES = 1 << 20
 """A label beyond it is a mistake (or an attack: class counts are an array of this length)."""

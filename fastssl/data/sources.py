@@ -17,8 +17,8 @@ MAX_FILE_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class FolderSource:
-    """Images as files below one folder."""
+class FileSource:
+    """Images as files, their names relative to `root`."""
 
     root: Path
     names: list[str]
@@ -58,13 +58,13 @@ def read_image_file(path: Path) -> bytes:
 
 def folder_source(
     root: str | Path, split: str | None = None, *, name: str | None = None, class_order: tuple[str, ...] = ()
-) -> FolderSource:
+) -> FileSource:
     """Images in class folders below `root`, or below its folder of that split; see `layout.arrange`."""
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"root={root} is not a folder; give the folder that holds the class folders")
     arrangement, split = arrange(_walk(root), split, str(root), class_order)
-    return FolderSource(root, *_split(arrangement, name or root.resolve().name, split))
+    return FileSource(root, *_split(arrangement, name or root.resolve().name, split))
 
 
 def archive_source(

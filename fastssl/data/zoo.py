@@ -2,31 +2,16 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
 
 from fastssl.data.arrays import ArraySource
-from fastssl.data.source import Item, Source, SourceInfo
-from fastssl.data.sources import read_image_file
+from fastssl.data.source import Source, SourceInfo
+from fastssl.data.sources import FileSource
 from fastssl.errors import InputError
-
-
-@dataclass(frozen=True)
-class FileSource:
-    """Images as files in an order of their own."""
-
-    paths: list[Path]
-    labels: Int64[np.ndarray, "n"]
-    info: SourceInfo
-
-    def read(self, positions: Int64[np.ndarray, "m"]) -> Iterator[Item]:
-        for position in positions.tolist():
-            yield Item(position, read_image_file(self.paths[position]), str(self.paths[position]))
 
 
 def zoo_source(torchvision_name: str, split: str, root: Path, info: SourceInfo) -> Source:
@@ -72,20 +57,20 @@ def _svhn(kind: Callable[..., Any], root: str, split: str, info: SourceInfo) -> 
 
 
 def _files(kind: Callable[..., Any], root: str, split: str, info: SourceInfo) -> Source:
-    return _of_files(kind(root, split=split, download=True, loader=Path), info)
+    return _of_files(kind(root, split=split, download=True, loader=str), info)
 
 
 def _imagenet(kind: Callable[..., Any], root: str, split: str, info: SourceInfo) -> Source:
     if not any(Path(root).iterdir()):
         raise RuntimeError("its owners ask for an account: put ILSVRC2012_*.tar there")
-    return _of_files(kind(root, split=split, loader=Path), info)
+    return _of_files(kind(root, split=split, loader=str), info)
 
 
-def _of_files(dataset: Sequence[tuple[Path, int]], info: SourceInfo) -> Source:
-    """With `loader=Path`, a sample of torchvision's image folders is its path."""
+def _of_files(dataset: Sequence[tuple[str, int]], info: SourceInfo) -> Source:
+    """With `loader=str`, a sample of torchvision's image folders is its path."""
     samples = [dataset[index] for index in range(len(dataset))]
     labels = np.array([label for _, label in samples], dtype=np.int64)
-    return FileSource([Path(path) for path, _ in samples], labels, info)
+    return FileSource(Path(), [path for path, _ in samples], labels, info)
 
 
 _BUILDERS: dict[str, Callable[[Callable[..., Any], str, str, SourceInfo], Source]] = {

@@ -134,11 +134,28 @@ def cpu_quota_cores() -> float | None:
 @cache
 def memory_bytes() -> int | None:
     """Memory of the machine, or of the container when that is less."""
-    found = re.search(r"^MemTotal:\s*(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
-    limit = _read(_CGROUP / "memory.max").strip()
-    known = [int(found.group(1)) * 1024] if found else []
-    known += [int(limit)] if limit.isdigit() else []
-    return min(known, default=None)
+    known = (_meminfo_bytes("MemTotal"), _cgroup_bytes("memory.max"))
+    return min((size for size in known if size is not None), default=None)
+
+
+def free_memory_bytes() -> int | None:
+    """Memory that can still be allocated: what the machine has available, or the container when that is less."""
+    available = _meminfo_bytes("MemAvailable")
+    limit, used = _cgroup_bytes("memory.max"), _cgroup_bytes("memory.current")
+    if available is None or limit is None or used is None:
+        return available
+    return min(available, max(0, limit - used))
+
+
+def _meminfo_bytes(name: str) -> int | None:
+    found = re.search(rf"^{name}:\s*(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else None
+
+
+def _cgroup_bytes(name: str) -> int | None:
+    """A file of cgroup version 2; None where it is missing or says "max"."""
+    text = _read(_CGROUP / name).strip()
+    return int(text) if text.isdigit() else None
 
 
 def _first_version(names: tuple[str, ...]) -> str | None:

@@ -9,8 +9,8 @@ from ffcv.writer import DatasetWriter
 from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.paths import beton_path, sidecar_path
-from fastssl.data.write import write_beton
 from fastssl.errors import InputError
 
 

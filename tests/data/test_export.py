@@ -9,9 +9,9 @@ from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.export import export_folder
 from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.paths import sidecar_path
 from fastssl.data.sources import folder_source
-from fastssl.data.write import write_beton
 from fastssl.errors import InputError
 
 

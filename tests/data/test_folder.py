@@ -9,7 +9,7 @@ from fastssl.data.beton import BetonFile
 from fastssl.data.folder import ensure_folder
 from fastssl.data.open import open_loader
 from fastssl.data.options import WriteOptions
-from fastssl.data.write import write_beton
+from fastssl.data.pack import write_beton
 
 NUM_IMAGES = 40
 
@@ -20,16 +20,16 @@ def path(tiny_beton):
 
 
 def test_export_is_a_plain_image_folder(path):
-    folder = ensure_folder(BetonFile(path), path)
+    folder = ensure_folder(BetonFile(path))
     plain = ImageFolder(str(folder))
     assert len(plain) == NUM_IMAGES
     assert sorted(label for _, label in plain.samples) == sorted(BetonFile(path).labels.tolist())
 
 
 def test_export_happens_once(path, monkeypatch):
-    ensure_folder(BetonFile(path), path)
+    ensure_folder(BetonFile(path))
     monkeypatch.setattr("fastssl.data.folder.export_folder", None)
-    assert ensure_folder(BetonFile(path), path) == path.with_suffix("")
+    assert ensure_folder(BetonFile(path)) == path.with_suffix("")
 
 
 def test_named_dataset_is_exported_among_the_betons(tiny_beton, tmp_path, monkeypatch):
@@ -47,11 +47,11 @@ def test_exporter_that_comes_second_keeps_the_first_ones_folder(path, tmp_path, 
 
     def export_while_a_rival_does(source, out):
         monkeypatch.setattr(folder_module, "export_folder", export)
-        (ensure_folder(source, beton) / "rival").touch()
+        (ensure_folder(source) / "rival").touch()
         return export(source, out)
 
     monkeypatch.setattr(folder_module, "export_folder", export_while_a_rival_does)
-    assert (ensure_folder(BetonFile(beton), beton) / "rival").exists()
+    assert (ensure_folder(BetonFile(beton)) / "rival").exists()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again", "again.beton"]
 
 

@@ -7,8 +7,8 @@ from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.inspect import contact_sheet, inspect_beton, verify_beton
 from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.paths import sidecar_path
-from fastssl.data.write import write_beton
 from fastssl.errors import InputError
 
 COLOURS = np.array([[250, 10, 10], [10, 250, 10], [10, 10, 250]], dtype=np.uint8)

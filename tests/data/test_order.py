@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastssl.data.order import Schedule, epoch_order, subset_indices
+from fastssl.data.options import WriteOptions
+from fastssl.data.order import Schedule, choose_jpg, epoch_order, held_out_indices, subset_indices
 from fastssl.errors import InputError
 
 
@@ -41,6 +42,14 @@ def test_order_and_subset_are_pinned():
     assert epoch_order(0, 0, 10).tolist() == [3, 2, 9, 5, 1, 8, 0, 6, 7, 4]
     assert epoch_order(2**63 + 1, 7, 10).tolist() == [6, 7, 1, 2, 3, 5, 4, 9, 8, 0]
     assert subset_indices(np.arange(12) % 3, 0.5, 3).tolist() == [2, 3, 4, 6, 8, 10]
+
+
+def test_held_out_samples_and_jpegs_are_pinned():
+    """A change here changes the betons that users have written and published results on."""
+    assert held_out_indices(np.arange(12) % 3, 0.4, 3).tolist() == [0, 1, 6, 8, 10]
+    assert held_out_indices(np.arange(12) % 3, 5, 2**63 + 1).tolist() == [1, 6, 9, 10, 11]
+    as_jpg = choose_jpg(20, WriteOptions(mode="proportion", jpg_proportion=0.4, subset_seed=3))
+    assert np.flatnonzero(as_jpg).tolist() == [1, 2, 4, 5, 7, 11, 12, 16, 17, 19]
 
 
 def test_sequential_order_counts_up():

@@ -5,6 +5,7 @@ import torch
 from fastssl.data import memory
 from fastssl.data.open import open_loader
 from fastssl.data.resident import ResidentLoader
+from fastssl.telemetry import environment
 
 NUM_IMAGES = 40
 
@@ -41,7 +42,7 @@ def test_only_the_subset_is_held(tiny_beton):
 
 
 def test_free_memory_obeys_the_container_limit(tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_CGROUP", tmp_path)
+    monkeypatch.setattr(environment, "_CGROUP", tmp_path)
     unlimited = memory.free_bytes()
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")

@@ -63,7 +63,7 @@ def test_sizes_show_the_same_picture():
 def test_nuisances_do_not_depend_on_the_class():
     """Means of each nuisance per class agree within chance (100 images each: standard error .029)."""
     index = np.arange(1000)
-    field = shape_draw.Source(0, 0).fields(index)
+    field = shape_draw.Draws(0, 0).fields(index)
     for name, values in field.items():
         means = [values[label_of(index) == label].mean() for label in range(10)]
         assert np.abs(np.asarray(means) - 0.5).max() < 0.13, name
@@ -96,9 +96,9 @@ def test_textures_differ_between_all_classes_of_an_outline():
 
 def test_background_power_falls_as_in_photographs():
     """Between 4 and 64 cycles per image the power of the ground falls with an exponent of 2 to 4."""
-    source, index = shape_draw.Source(0, 0), np.arange(24)
-    field = source.fields(index)
-    shade = shape_draw.ground(source, index, field, 256)[1][..., 0]
+    draws, index = shape_draw.Draws(0, 0), np.arange(24)
+    field = draws.fields(index)
+    shade = shape_draw.ground(draws, index, field, 256)[1][..., 0]
     window = np.hanning(256)[:, None] * np.hanning(256)[None]
     power = (np.abs(np.fft.fft2((shade - shade.mean((1, 2), keepdims=True)) * window)) ** 2).mean(0)
     cycles = np.hypot(*np.meshgrid(*(np.fft.fftfreq(256) * 256,) * 2))

@@ -2,18 +2,23 @@ import io
 import json
 import tarfile
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import zstandard
 from PIL import Image
+from torchvision.datasets import ImageFolder
 
 from fastssl.data import zoo
 from fastssl.data.arrays import array_source, numpy_source
+from fastssl.data.dataset import write_dataset
+from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.paths import beton_path
 from fastssl.data.shards import shard_source
+from fastssl.data.source import SourceInfo
 from fastssl.data.sources import archive_source, folder_source
-from fastssl.data.write import WriteOptions, write_beton, write_dataset
 from fastssl.errors import InputError
 
 
@@ -254,6 +259,23 @@ def test_torchvision_copy_on_disk_is_read_without_the_network(tmp_path):
             (raw / f"{split}-{name}-ubyte").write_bytes(head + data.tobytes())
     (result,) = write_dataset("fashion_mnist", root=tmp_path, split="test", out=tmp_path / "f.beton")
     assert (result["samples"], result["height"], result["class_names"][1]) == (10, 28, "Trouser")
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_torchvision_files_are_read_as_they_are(tmp_path, monkeypatch, absolute):
+    files = tree(splits=("images",))
+    write_folder(tmp_path, files)
+    monkeypatch.chdir(tmp_path)
+
+    def kind(root, split, download, loader):
+        return ImageFolder(root, loader=loader)
+
+    source = zoo._files(kind, str(tmp_path / "images") if absolute else "images", "train", SourceInfo(name="x"))
+    assert source.labels.tolist() == [0] * 3 + [1] * 3 + [2] * 3
+    for item in source.read(np.array([0, 4])):
+        name = {0: "images/ant/0.png", 4: "images/bee/1.png"}[item.position]
+        assert item.image == files[name]
+        assert Path(item.name) == (tmp_path / name if absolute else Path(name))
 
 
 @pytest.mark.parametrize(

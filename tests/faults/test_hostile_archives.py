@@ -14,9 +14,10 @@ from PIL import Image
 
 from fastssl.data.archive import ArchiveLimits, open_archive
 from fastssl.data.arrays import numpy_source
+from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.shards import shard_source
 from fastssl.data.sources import archive_source
-from fastssl.data.write import WriteOptions, write_beton
 from fastssl.errors import InputError
 
 MEMORY_BYTES = 64 << 20

@@ -15,7 +15,7 @@ from fastssl.data.beton import BetonFile
 from fastssl.data.open import find_beton, open_loader
 from fastssl.data.options import WriteOptions
 from fastssl.data.order import epoch_order
-from fastssl.data.write import write_beton
+from fastssl.data.pack import write_beton
 from fastssl.errors import InputError
 
 NUM_IMAGES = 20

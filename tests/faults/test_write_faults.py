@@ -17,8 +17,8 @@ from fastssl.data.atomic import AtomicFile
 from fastssl.data.beton import BetonFile
 from fastssl.data.inspect import verify_beton
 from fastssl.data.options import WriteOptions
+from fastssl.data.pack import write_beton
 from fastssl.data.source import Item, SourceInfo
-from fastssl.data.write import write_beton
 from fastssl.errors import InputError
 
 NUM_SAMPLES = 400
@@ -27,7 +27,7 @@ import json, os, resource, sys, time
 import numpy as np
 import fastssl.data.pack as pack
 from fastssl.data.arrays import array_source
-from fastssl.data.write import write_beton
+from fastssl.data.pack import write_beton
 
 pack.PROGRESS_EVERY = 8
 images = np.random.default_rng(1).integers(0, 256, ({n}, 24, 24, 3), dtype=np.uint8)

@@ -167,6 +167,7 @@ def test_facts_survive_a_machine_without_proc(monkeypatch):
     facts = environment.host_facts()
     assert facts["memory_bytes"] is None
     assert facts["cpu_quota_cores"] is None
+    assert environment.free_memory_bytes() is None
     assert facts["cpu"]
     assert environment.cpu_flags() == frozenset()
 
