@@ -223,12 +223,12 @@ def test_low_precision_trains_and_resumes(precision, tiny_dataset, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.compile
-def test_compiled_encoder_trains_to_nearly_the_same_weights_under_the_same_names(tiny_dataset, tmp_path):
-    eager = train(tiny(), runs_dir=tmp_path, say=lambda line: None)
-    compiled = train(tiny(compile=True), runs_dir=tmp_path, say=lambda line: None)
-    a, b = weights(eager)["method"], weights(compiled)["method"]
-    assert a.keys() == b.keys()
-    assert all(torch.allclose(a[name].float(), b[name].float(), rtol=1e-2, atol=1e-3) for name in a)
+def test_compiled_encoder_gives_the_same_losses_under_the_same_names(tiny_dataset, tmp_path):
+    one_epoch = {"epochs": 1, "probe": ProbeConfig(probes=1, knn_k=5)}
+    eager = train(tiny(**one_epoch), runs_dir=tmp_path, say=lambda line: None)
+    compiled = train(tiny(compile=True, **one_epoch), runs_dir=tmp_path, say=lambda line: None)
+    assert weights(eager)["method"].keys() == weights(compiled)["method"].keys()
+    assert compiled.metrics["loss"] == pytest.approx(eager.metrics["loss"], rel=1e-3)
     assert compiled.clock["compile_s"] > eager.clock["compile_s"]
 
 
