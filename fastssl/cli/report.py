@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.errors import InputError
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
 from fastssl.report.tables import budget_table
@@ -26,6 +27,8 @@ class Command:
     """Draw runs of different datasets, devices or probe protocols on one axis, and say so in the title."""
 
     def run(self, console: Console) -> dict[str, Any]:
+        if not self.out.name:
+            raise InputError(f"out={self.out} is a folder; give the beginning of a file's name, such as budget")
         frame = load_runs(self.records)
         files = [*budget_figure(frame, self.out, allow_mixed=self.allow_mixed), budget_csv(frame, self.out)]
         table = budget_table(frame)

@@ -18,6 +18,8 @@ class AtomicFile:
     """
 
     def __init__(self, path: Path) -> None:
+        if not path.name or path.is_dir():
+            raise InputError(f"{path} is a folder; give the name of a file in it")
         self.path = path
         self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:

@@ -14,7 +14,7 @@ from fastssl.errors import InputError
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]  # installed on Python 3.10 only
 
 _PACKAGED = Path(__file__).parent / "_cards"
 _IN_REPOSITORY = Path(__file__).parent.parent.parent / "datasets"

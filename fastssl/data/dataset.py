@@ -9,6 +9,7 @@ import numpy as np
 
 from fastssl.data.archive import Archive, open_archive
 from fastssl.data.arrays import numpy_source
+from fastssl.data.beton import BetonFile
 from fastssl.data.cards import Card, load_card
 from fastssl.data.drawn import DrawnSource
 from fastssl.data.layout import SPLIT_FOLDERS
@@ -82,6 +83,8 @@ def _write_split(
     """One split, and its held-out part."""
     check_labels(source.labels, source.info.class_names, source.info.name)
     parts = [(source, out, options)]
+    if source.info.split == "train" and options.val is None:
+        _refuse_beside_held_out(_val_path(out))
     if options.val is not None:
         held_out = held_out_indices(source.labels, options.val, options.subset_seed)
         rest = np.setdiff1d(np.arange(len(source.labels)), held_out)
@@ -109,6 +112,15 @@ def _check_val(options: WriteOptions, splits: list[str], known: dict[str, int]) 
     if options.val is not None and "val" in known:
         raise InputError(
             f"val={options.val} would replace the dataset's own val ({known['val']} samples); leave it out"
+        )
+
+
+def _refuse_beside_held_out(val: Path) -> None:
+    """A train beton with all samples, beside a val beton held out of an earlier one, would be validated on itself."""
+    held_out = (BetonFile(val).sidecar or {}).get("options", {}).get("val") if val.is_file() else None
+    if held_out is not None:
+        raise InputError(
+            f"{val} holds out samples that this train would contain; give val={held_out}, or remove that file"
         )
 
 
@@ -164,6 +176,10 @@ def _open_split(card: Card, split: str, root: Path | None, archive: Archive | No
     if root is not None and _has_split_folders(root):
         copy = folder_source(root, split, name=card.name, class_order=names)
         return replace(copy, info=_info_of_copy(info, copy.info.class_names, card))
+    if card.torchvision is None and (card.image_px is None or root is not None):
+        raise InputError(
+            f"{card.name} needs images laid out as <split>/<class>/<image>; give root or archive with them"
+        )
     if card.torchvision is None:
         return DrawnSource(card.splits[split], card.image_px or 32, replace(info, class_names=tuple(CLASS_NAMES)))
     return zoo_source(card.torchvision, split, root or downloads_dir(), info)

@@ -144,7 +144,9 @@ def free_memory_bytes() -> int | None:
     limit, used = _cgroup_bytes("memory.max"), _cgroup_bytes("memory.current")
     if available is None or limit is None or used is None:
         return available
-    return min(available, max(0, limit - used))
+    # `memory.current` counts the page cache, which the kernel gives up when memory is asked for
+    cached = re.search(r"^inactive_file (\d+)$", _read(_CGROUP / "memory.stat"), re.MULTILINE)
+    return min(available, max(0, limit - used + (int(cached.group(1)) if cached else 0)))
 
 
 def _meminfo_bytes(name: str) -> int | None:

@@ -296,3 +296,13 @@ def test_impossible_request_is_one_line(arguments, reason):
     with pytest.raises(InputError, match=reason) as caught:
         write_dataset(**arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_train_is_not_written_whole_beside_what_an_earlier_one_held_out(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((40, 8, 8, 3), np.uint8), labels=np.arange(40) % 2)
+    place = {"root": tmp_path / "x.npz", "out": tmp_path / "x-train.beton"}
+    write_dataset("numpy", WriteOptions(val=0.1), **place)
+    with pytest.raises(InputError, match=r"x-val.beton holds out samples .* val=0.1"):
+        write_dataset("numpy", WriteOptions(), **place)
+    (tmp_path / "x-val.beton").unlink()
+    write_dataset("numpy", WriteOptions(), **place)
