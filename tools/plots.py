@@ -9,11 +9,15 @@ import re
 import sys
 from pathlib import Path
 
+import polars as pl
+
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
 from fastssl.report.tables import budget_table
 
 ROOT = Path(__file__).parent.parent
+LABELS = {"train/cpu-amd-epyc-2core/cifar10-ten-minutes": "CIFAR-10 (JPEG)"}
+"""What to call a campaign's dataset when its name says too little: a JPEG copy of CIFAR-10 is not CIFAR-10."""
 
 
 def campaigns() -> list[Path]:
@@ -21,12 +25,16 @@ def campaigns() -> list[Path]:
     return sorted((ROOT / "results").glob("*/*/*.jsonl"))
 
 
+def load(path: Path) -> pl.DataFrame:
+    return load_runs([path], LABELS.get(str(path.relative_to(ROOT / "results").with_suffix(""))))
+
+
 def with_tables(text: str) -> str:
     """The README with each block between `<!-- table: CAMPAIGN -->` and its end replaced by that campaign's table."""
 
     def table(found: re.Match[str]) -> str:
         begin, name, end = found.group(1), found.group(2), found.group(3)
-        frame = load_runs([ROOT / "results" / f"{name}.jsonl"])  # raises for a campaign that is not there
+        frame = load(ROOT / "results" / f"{name}.jsonl")  # raises for a campaign that is not there
         return f"{begin}\n{budget_table(frame).markdown().strip()}\n{end}"
 
     return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
@@ -44,7 +52,7 @@ def main() -> int:
             return 1
         return 0
     for path in campaigns():
-        frame = load_runs([path])
+        frame = load(path)
         suite, machine = path.relative_to(ROOT / "results").parts[:2]
         out = ROOT / "results" / "figures" / f"{suite}-{machine}-{path.stem}"
         for file in (*budget_figure(frame, out), budget_csv(frame, out)):

@@ -23,13 +23,15 @@ class Command:
     """Record files, run directories, or folders of them."""
     out: Path = Path("budget")
     """Path of the outputs without their ending."""
+    dataset_label: str | None = None
+    """What to call the dataset in title and note, such as "CIFAR-10 (JPEG)"."""
     allow_mixed: bool = False
     """Draw runs of different datasets, devices or probe protocols on one axis, and say so in the title."""
 
     def run(self, console: Console) -> dict[str, Any]:
         if not self.out.name:
             raise InputError(f"out={self.out} is a folder; give the beginning of a file's name, such as budget")
-        frame = load_runs(self.records)
+        frame = load_runs(self.records, self.dataset_label)
         files = [*budget_figure(frame, self.out, allow_mixed=self.allow_mixed), budget_csv(frame, self.out)]
         table = budget_table(frame)
         console.table(table.header, table.rows)

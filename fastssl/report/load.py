@@ -42,7 +42,7 @@ COLUMNS: dict[str, Any] = {
 }
 
 
-def load_runs(paths: Iterable[Path]) -> pl.DataFrame:
+def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.DataFrame:
     """One row per evaluation point of every training run found, sorted by arm, run and step.
 
     `compute_h` is the clock of training and of waiting for data, times the devices, in hours; evaluation, compilation
@@ -51,6 +51,7 @@ def load_runs(paths: Iterable[Path]) -> pl.DataFrame:
 
     Args:
         paths: files of records, run directories, or folders that hold any of these.
+        dataset_label: what to call the dataset, when its name says too little (a lossy copy of it, say).
 
     Errors: `InputError` when a path is missing, a record is damaged, or no record is of a training run.
     """
@@ -65,6 +66,8 @@ def load_runs(paths: Iterable[Path]) -> pl.DataFrame:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     labels = dict(zip(arms, arm_labels(arms)))
     frame = pl.DataFrame([{**row, "arm": labels[row["arm"]]} for row in rows], schema=COLUMNS)
+    if dataset_label is not None and frame["dataset"].n_unique() == 1:
+        frame = frame.with_columns(dataset=pl.lit(dataset_label))
     return frame.sort("arm", "seed", "run", "step")
 
 

@@ -121,3 +121,8 @@ def test_reports_never_import_torch(write, fake, tmp_path):
     )
     command = [sys.executable, "-c", code, str(write(fake.campaign())), str(tmp_path / "out")]
     assert json.loads(subprocess.run(command, capture_output=True, check=True).stdout) == []
+
+
+def test_label_stands_for_the_dataset_name(write, fake):
+    frame = load_runs([write([fake.point("simclr")])], "CIFAR-10 (JPEG)")
+    assert frame["dataset"].to_list() == ["CIFAR-10 (JPEG)"]
