@@ -111,13 +111,12 @@ def _trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Train
 def warm_up(parts: Parts, steps: int = 2) -> None:
     """Pays for compilation (loader, torch.compile, numba, kernel selection), then undoes every trace of it.
 
-    The steps run on made-up images, so that no image is seen once more than the recipe says.
-
-    Weights, buffers, optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
+    The steps run on made-up images, so that no image is seen once more than the recipe says. Weights, buffers,
+    optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
     """
+    before = _copied(parts.trainable.state_dict())
     for _ in parts.loader.epoch(0):
         break  # ffcv compiles its decoder when its first batch is asked for
-    before = _copied(parts.trainable.state_dict())
     count, info = parts.recipe.batch_size, parts.info
     index = torch.arange(count, device=parts.device) % info.num_samples
     pixels = torch.arange(count * 3 * info.height * info.width, device=parts.device) * 2654435761 % 251

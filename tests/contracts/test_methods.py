@@ -18,6 +18,7 @@ from fastssl.errors import InputError
 from fastssl.methods import METHODS
 from fastssl.methods.barlow_twins import BarlowTwinsConfig, barlow_twins_loss
 from fastssl.methods.diet import diet_loss
+from fastssl.methods.encode import encode_views
 from fastssl.methods.simclr import SimCLRConfig, simclr_loss
 from fastssl.methods.supervised import supervised_loss
 from fastssl.methods.vicreg import VICRegConfig, vicreg_loss
@@ -235,6 +236,29 @@ def test_method_per_view_bn_passes_views_one_by_one(config):
         losses.append(method(*inputs).loss.item())
         assert method.encoder[1].num_batches_tracked == (2 if flag else 1)
     assert losses[0] != losses[1]
+
+
+@pytest.mark.parametrize(
+    ("config", "loss_of"),
+    [
+        (BarlowTwinsConfig(redundancy_weight=0.03), lambda z: barlow_twins_loss(z, 0.03)),
+        (
+            BarlowTwinsConfig(redundancy_weight=0.5, multiview="pairwise", standardise="joint", l2_first=True),
+            lambda z: barlow_twins_loss(z, 0.5, "pairwise", "joint", True),
+        ),
+        (
+            VICRegConfig(invariance_weight=3.0, variance_weight=5.0, covariance_weight=7.0, multiview="pairwise"),
+            lambda z: vicreg_loss(z, 3.0, 5.0, 7.0, "pairwise"),
+        ),
+    ],
+    ids=["barlow_twins", "barlow_twins with options", "vicreg"],
+)
+def test_method_trains_on_the_loss_that_meets_its_equation(config, loss_of):
+    torch.manual_seed(0)
+    method = config.build(encoder(), DIM, INFO)
+    views, index, labels = batch(0, num_views=3)
+    z = encode_views(lambda x: method.projector(method.encoder(x)), views)
+    assert torch.allclose(method(views, index, labels).loss, loss_of(z), rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

@@ -127,7 +127,6 @@ def test_cpu_kernel_is_compiled_once_for_all_specs_and_threads():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("case", SPECS)
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 def test_kornia_on_cuda_meets_the_oracle_without_a_sync(case, dtype):
