@@ -1,6 +1,6 @@
 """Shared vocabulary: what flows through the training line, and what each room promises the others."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -12,6 +12,8 @@ from fastssl.views import ViewParams, ViewSpec
 
 Views: TypeAlias = tuple[Float[Tensor, "b 3 _ _"], ...]
 """One tensor per view, normalised, channels-last; views of one size share their shape."""
+Images: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+"""RGB, of one size: bytes 0-255, or floats 0-1 (which a loader never yields, but a user's own data may be)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,13 @@ class AugmentBackend(Protocol):
         ...
 
     def apply(
-        self, images: UInt8[Tensor, "b 3 h w"], params: ViewParams, spec: ViewSpec, dtype: torch.dtype
+        self, images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "b 3 s s"]:
-        """Normalised views in channels-last memory."""
+        """One view of each image, normalised, in channels-last memory."""
+        ...
+
+    def apply_views(
+        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views:
+        """`apply` for every view of the same images; a backend may make them together."""
         ...

@@ -79,4 +79,4 @@ def make_views(
     images = batch.images
     key = ViewKey(seed, epoch, 0, batch.index.to(images.device, torch.int64, non_blocking=True))
     params = sample_views(specs, key, images.shape[2], images.shape[3])
-    return tuple(backend.apply(images, one, spec, dtype) for one, spec in zip(params, specs, strict=True))
+    return backend.apply_views(images, params, specs, dtype)

@@ -1,16 +1,55 @@
 """What the backends share: checks, the order of the operations, the random order within the colour jitter."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from fastssl.augment import colour
 from fastssl.augment.constant import on_device
-from fastssl.augment.resize import crop_resize
+from fastssl.augment.resize import crop_resize, full_precision
 from fastssl.errors import InputError
+from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
+
+
+class ViewBackend(ABC):
+    """What every backend has: a name, the reason it was taken, checks before any pixel is touched."""
+
+    name: ClassVar[str]
+
+    def __init__(self, reason: str = "asked for") -> None:
+        self.reason = reason
+
+    def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
+        """None, or the reason why this spec cannot be applied on that device."""
+        return check_spec(spec)
+
+    def apply(
+        self, images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
+        """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`.
+
+        Deterministic. Raises `InputError` for a spec that is not supported or images that are none.
+        """
+        return self.apply_views(images, [params], [spec], dtype)[0]
+
+    def apply_views(
+        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views:
+        """`apply` for every view of the same images."""
+        for spec in specs:
+            require(self.supports(spec, images.device), images, self.name)
+        with full_precision(images.device):
+            return self._apply_views(images, params, specs, dtype)
+
+    @abstractmethod
+    def _apply_views(
+        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views: ...
 
 
 def check_spec(spec: ViewSpec) -> str | None:
@@ -28,16 +67,17 @@ def check_spec(spec: ViewSpec) -> str | None:
 
 
 def require(reason: str | None, images: Tensor, name: str) -> None:
-    """Raises `InputError` for a spec that is not supported, with the reason, or images that are not bytes."""
+    """Raises `InputError` for a spec that is not supported, with the reason, or a batch that holds no RGB images."""
     if reason is not None:
         raise InputError(f"the {name} backend cannot make this view: {reason}")
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(f"images={tuple(images.shape)} {images.dtype} are not a batch; give uint8 (b, 3, h, w), 0-255")
+    known = images.dtype == torch.uint8 or images.is_floating_point()
+    if not known or images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(
+            f"images={tuple(images.shape)} {images.dtype} are not a batch; give (b, 3, h, w), uint8 0-255 or float 0-1"
+        )
 
 
-def cropped(
-    images: UInt8[Tensor, "b 3 h w"], params: ViewParams, spec: ViewSpec
-) -> Float32[Tensor, "b 3 {spec.size} {spec.size}"]:
+def cropped(images: Images, params: ViewParams, spec: ViewSpec) -> Float32[Tensor, "b 3 {spec.size} {spec.size}"]:
     """Crop, resize, flip: pixels in 0-1 (bicubic overshoot is cut, as it is on uint8 images)."""
     views = crop_resize(images, params.crop, spec.size, spec.interpolation, spec.antialias)
     if spec.interpolation == "bicubic":

@@ -1,32 +1,32 @@
 """The compiled CPU backend: the default there. Threads share the images of a batch; each image is one thread's."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, UInt8
-from torch import Tensor
 
-from fastssl.augment.chain import check_spec, require
+from fastssl.augment.chain import ViewBackend
 from fastssl.augment.cpu_kernel import Drawn, Settings, make_views
+from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
 
 _SHARE = 16
 """Fewest images worth a thread of their own: about a quarter of a millisecond at 32 px."""
 
 
-class CpuBackend:
+class CpuBackend(ViewBackend):
     """All operations compiled by numba, with the interpreter's lock released.
 
-    Deterministic, and bit for bit the same for any number of threads. `num_threads` None takes torch's at each call.
-    The first call in a fresh installation compiles for some seconds; the code is then kept on disk.
+    Bit for bit the same for any number of threads. `num_threads` None takes torch's at each call. The first call in a
+    fresh installation compiles for some seconds; the code is then kept on disk.
     """
 
     name = "cpu"
 
     def __init__(self, reason: str = "asked for", num_threads: int | None = None) -> None:
-        self.reason = reason
+        super().__init__(reason)
         self.num_threads = num_threads
         self._pool: ThreadPoolExecutor | None = None
         self._pool_of = (0, 0)
@@ -34,22 +34,19 @@ class CpuBackend:
     def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
         if device.type != "cpu":
             return f"it cannot read images on {device.type}; give backend 'auto' or 'kornia'"
-        return check_spec(spec)
+        return super().supports(spec, device)
 
-    def apply(
-        self,
-        images: UInt8[Tensor, "b 3 h w"],
-        params: ViewParams,
-        spec: ViewSpec,
-        dtype: torch.dtype = torch.float32,
-    ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
-        """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`."""
-        require(self.supports(spec, images.device), images, self.name)
+    def _apply_views(
+        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views:
         b, _, height, width = images.shape
         rows = images.permute(0, 2, 3, 1).contiguous().view(b, height, width * 3).numpy()
-        out = torch.empty(b, spec.size, spec.size, 3)
-        self._run(rows, _drawn(params), _settings(spec), out.numpy())
-        return out.permute(0, 3, 1, 2).to(dtype)
+        made = []
+        for one, spec in zip(params, specs, strict=True):
+            out = torch.empty(b, spec.size, spec.size, 3)
+            self._run(rows, _drawn(one), _settings(spec), out.numpy())
+            made.append(out.permute(0, 3, 1, 2).to(dtype))
+        return tuple(made)
 
     def _run(self, images, drawn: Drawn, settings: Settings, out) -> None:
         threads = self.num_threads or torch.get_num_threads()

@@ -12,62 +12,50 @@ where trying all four at each of four steps takes sixteen.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+from jaxtyping import Float32, Int32
 from kornia.color import rgb_to_grayscale
 from kornia.enhance import adjust_hue, solarize
 from kornia.filters import filter2d_separable
 from torch import Tensor
 
-from fastssl.augment.chain import check_spec, cropped, require
+from fastssl import types
+from fastssl.augment.chain import ViewBackend, cropped
 from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, normalise, spread
 from fastssl.augment.constant import on_device
 from fastssl.augment.plan import BRIGHTNESS, CONTRAST, HUE
-from fastssl.augment.resize import full_precision
 from fastssl.views import ViewParams, ViewSpec
 
 Images = Float32[Tensor, "b 3 s s"]
 
 
-class KorniaBackend:
-    """Kornia's functions, batched, on any device. Deterministic; no host sync."""
+class KorniaBackend(ViewBackend):
+    """Kornia's functions, batched, on any device. No host sync."""
 
     name = "kornia"
 
-    def __init__(self, reason: str = "asked for") -> None:
-        self.reason = reason
+    def _apply_views(
+        self, images: types.Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> types.Views:
+        return tuple(_apply(images, one, spec, dtype) for one, spec in zip(params, specs, strict=True))
 
-    def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
-        return check_spec(spec)
 
-    def apply(
-        self,
-        images: UInt8[Tensor, "b 3 h w"],
-        params: ViewParams,
-        spec: ViewSpec,
-        dtype: torch.dtype = torch.float32,
-    ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
-        """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`."""
-        require(self.supports(spec, images.device), images, self.name)
-        with full_precision(images.device):
-            return self._apply(images, params, spec, dtype)
-
-    @staticmethod
-    def _apply(images: Tensor, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
-        views = cropped(images, params, spec)
-        if spec.jitter_p > 0:
-            views = _jitter(views, params, spec)
-        if spec.gray_p > 0:
-            views = torch.where(spread(params.gray), _gray(views), views)
-        if spec.blur_p > 0:
-            taps = blur_taps(params.blur_sigma, spec.blur_kernel)
-            blurred = filter2d_separable(views, taps, taps, border_type="reflect")
-            views = torch.where(spread(params.blur_sigma > 0), blurred, views)
-        if spec.solarize_p > 0:
-            views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
-        mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
-        return normalise(views, mean, std, dtype)
+def _apply(images: types.Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
+    views = cropped(images, params, spec)
+    if spec.jitter_p > 0:
+        views = _jitter(views, params, spec)
+    if spec.gray_p > 0:
+        views = torch.where(spread(params.gray), _gray(views), views)
+    if spec.blur_p > 0:
+        taps = blur_taps(params.blur_sigma, spec.blur_kernel)
+        blurred = filter2d_separable(views, taps, taps, border_type="reflect")
+        views = torch.where(spread(params.blur_sigma > 0), blurred, views)
+    if spec.solarize_p > 0:
+        views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
+    mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
+    return normalise(views, mean, std, dtype)
 
 
 def _gray(views: Images) -> Float32[Tensor, "b 1 s s"]:
@@ -78,7 +66,7 @@ def _jitter(views: Images, params: ViewParams, spec: ViewSpec) -> Images:
     hue_step = (params.jitter_order == HUE).to(torch.uint8).argmax(dim=1, keepdim=True)
     before = torch.arange(4, device=views.device) < hue_step
     factors = torch.stack((params.brightness, params.contrast, params.saturation, torch.ones_like(params.hue)), dim=1)
-    in_order = factors.take_along_dim(params.jitter_order, dim=1)
+    in_order = factors.take_along_dim(params.jitter_order.long(), dim=1)
     if spec.hue == 0:
         return _blends(views, params.jitter_order, in_order)
     views = _blends(views, params.jitter_order, torch.where(before, in_order, 1.0), steps=range(3))
@@ -88,7 +76,7 @@ def _jitter(views: Images, params: ViewParams, spec: ViewSpec) -> Images:
 
 
 def _blends(
-    views: Images, order: Int64[Tensor, "b 4"], factors: Float32[Tensor, "b 4"], steps: range = range(4)
+    views: Images, order: Int32[Tensor, "b 4"], factors: Float32[Tensor, "b 4"], steps: range = range(4)
 ) -> Images:
     """One blend per step: with black, with the mean gray or with each pixel's gray, by the sample's own order."""
     for step in steps:

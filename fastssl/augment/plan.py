@@ -2,18 +2,25 @@
 
 Four 32-bit words come from Philox for the counter (index, epoch, view << 16 | op, block) and the key (seed low, high).
 
-    op        block   words
-    CROP      0..9    try t: area, ratio, top, left        RandomResizedCrop.get_params, with its ten tries
-    FLIP      0       happens?
-    JITTER    0       brightness, contrast, saturation, hue
-              1       happens?, order
-    GRAY      0       happens?
-    BLUR      0       happens?, sigma
-    SOLARIZE  0       happens?
+    op             block   words
+    CROP           0..9    try t: area, ratio, top, left     RandomResizedCrop.get_params, with its ten tries
+    FLIP           0       happens?
+    JITTER         0       brightness, contrast, saturation, hue
+                   1       happens?, order
+    GRAY           0       happens?
+    BLUR           0       happens?, sigma
+    SOLARIZE       0       happens?
+    VERTICAL_FLIP  0       happens?
+    PAD            0       top, left                         RandomCrop.get_params
+    AFFINE         0       happens?, angle, down, right      RandomAffine.get_params
+    NOISE          0       happens?, sigma, key, key
+    ERASE          0..9    try t: area, ratio, top, left     RandomErasing.get_params, with its ten tries
+                   10      happens?
 
 A number in a range is `low + u * (high - low)` in float64 with u the high 24 bits of its word; an integer below n is
-`word * n >> 32`; an operation happens when the high 24 bits of its word are below p * 2^24. Nothing but products,
-sums, quotients and square roots touches a float, so both samplers and every device round alike.
+`word * n >> 32`; a shift is a number in a range, rounded half to even; an operation happens when the high 24 bits of
+its word are below p * 2^24. Nothing but products, sums, quotients and square roots touches a float, so both samplers
+and every device round alike.
 """
 
 import math
@@ -24,13 +31,25 @@ from typing import Any, NamedTuple
 from fastssl.errors import InputError
 from fastssl.views import ViewKey, ViewSpec
 
-CROP, FLIP, JITTER, GRAY, BLUR, SOLARIZE = range(6)
+CROP, FLIP, JITTER, GRAY, BLUR, SOLARIZE, VERTICAL_FLIP, PAD, AFFINE, NOISE, ERASE = range(11)
 NUM_TRIES = 10
-"""torchvision tries ten boxes before it falls back to the central one."""
+"""torchvision tries ten boxes before it falls back to the central one, or to erasing nothing."""
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 ORDERS = tuple(permutations((BRIGHTNESS, CONTRAST, SATURATION, HUE)))
 """The 24 orders of the four colour operations; the order word times 24, over 2^32, picks one."""
-BLOCKS = {CROP: NUM_TRIES, FLIP: 1, JITTER: 2, GRAY: 1, BLUR: 1, SOLARIZE: 1}
+BLOCKS = {
+    CROP: NUM_TRIES,
+    FLIP: 1,
+    JITTER: 2,
+    GRAY: 1,
+    BLUR: 1,
+    SOLARIZE: 1,
+    VERTICAL_FLIP: 1,
+    PAD: 1,
+    AFFINE: 1,
+    NOISE: 1,
+    ERASE: NUM_TRIES + 1,
+}
 UNIT = 2.0**-24
 """Step of the 24-bit uniform numbers."""
 # Views share their word of the counter with the streams of `data`, which start at 0xFFFF_0000.
@@ -45,6 +64,7 @@ class DrawPlan(NamedTuple):
 
     height: int
     width: int
+    size: int
     crops: bool
     scale: Range
     log_ratio: Range
@@ -59,10 +79,23 @@ class DrawPlan(NamedTuple):
     blur_below: int
     sigma: Range
     solarize_below: int
+    vertical_flip_below: int
+    pad: int
+    affine_below: int
+    angle: Range
+    """Degrees clockwise."""
+    translate: Range
+    """Pixels of the view, before rounding."""
+    noise_below: int
+    noise_sigma: Range
+    erase_below: int
+    erase_scale: Range
+    erase_log_ratio: Range
 
     def happens(self, op: int) -> bool:
         """Whether the operation can happen at all; if not, nothing is drawn for it."""
-        below = (self.crops, self.flip_below, self.jitter_below, self.gray_below, self.blur_below, self.solarize_below)
+        below = (self.crops, self.flip_below, self.jitter_below, self.gray_below, self.blur_below, self.solarize_below,
+                 self.vertical_flip_below, self.pad, self.affine_below, self.noise_below, self.erase_below)  # fmt: skip
         return bool(below[op])
 
 
@@ -71,18 +104,17 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
     """The plan of a spec for images of that size, in pixels."""
     if height < 1 or width < 1:
         raise InputError(f"height={height}, width={width} is not an image's size; give positive numbers of pixels")
-    scale = spec.crop_scale or (1.0, 1.0)
-    low, high = (math.log(ratio) for ratio in spec.crop_ratio)
-    jitters = any((spec.brightness, spec.contrast, spec.saturation, spec.hue))
+    farthest = float(spec.translate * spec.size)
     return DrawPlan(
         height=height,
         width=width,
+        size=spec.size,
         crops=spec.crop_scale is not None,
-        scale=(float(scale[0]), float(scale[1] - scale[0])),
-        log_ratio=(low, high - low),
+        scale=_range(spec.crop_scale or (1.0, 1.0)),
+        log_ratio=_log_range(spec.crop_ratio),
         fallback=_central_crop(spec, height, width),
         flip_below=_below(spec.flip_p),
-        jitter_below=_below(spec.jitter_p) if jitters else 0,
+        jitter_below=_below(spec.jitter_p) if spec.jitters else 0,
         factors=(
             _factor(spec.brightness),
             _factor(spec.contrast),
@@ -91,9 +123,28 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
         ),
         gray_below=_below(spec.gray_p),
         blur_below=_below(spec.blur_p),
-        sigma=(float(spec.blur_sigma[0]), float(spec.blur_sigma[1] - spec.blur_sigma[0])),
+        sigma=_range(spec.blur_sigma),
         solarize_below=_below(spec.solarize_p),
+        vertical_flip_below=_below(spec.vertical_flip_p),
+        pad=spec.pad,
+        affine_below=_below(spec.affine_p) if spec.warps else 0,
+        angle=(0.0 - spec.rotation, 2.0 * spec.rotation),
+        translate=(0.0 - farthest, 2.0 * farthest),
+        noise_below=_below(spec.noise_p),
+        noise_sigma=_range(spec.noise_sigma),
+        erase_below=_below(spec.erase_p),
+        erase_scale=_range(spec.erase_scale),
+        erase_log_ratio=_log_range(spec.erase_ratio),
     )
+
+
+def _range(bounds: tuple[float, float]) -> Range:
+    return float(bounds[0]), float(bounds[1] - bounds[0])
+
+
+def _log_range(ratios: tuple[float, float]) -> Range:
+    low, high = (math.log(ratio) for ratio in ratios)
+    return low, high - low
 
 
 def _below(probability: float | int) -> int:

@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from torch import Tensor
 
 from fastssl.augment import plan as plans
 from fastssl.augment.constant import on_device
-from fastssl.augment.plan import BLOCKS, UNIT, DrawPlan, check_key, plan_draws
+from fastssl.augment.plan import BLOCKS, NUM_TRIES, UNIT, DrawPlan, check_key, plan_draws
 from fastssl.kernels.philox import philox4x32
-from fastssl.views import ViewKey, ViewParams, ViewSpec
+from fastssl.views import NUM_WORDS, ViewKey, ViewParams, ViewSpec
 
 Words = Int64[Tensor, "b blocks 4"]
-Factor = Float32[Tensor, "b"]
+Flags = Bool[Tensor, "b"]
+_NEUTRAL = (1.0, 1.0, 1.0, 0.0)
+"""Brightness, contrast, saturation, hue when the jitter does not happen."""
 
 
 def sample(spec: ViewSpec, key: ViewKey, height: int, width: int) -> ViewParams:
@@ -68,71 +70,127 @@ def sample_torch(draw_plans: Sequence[DrawPlan], key: ViewKey) -> list[ViewParam
 
 
 def _assemble(plan: DrawPlan, words: dict[int, Words], index: Int64[Tensor, "b"]) -> ViewParams:
-    """The parameters of one view from its words; an operation without words has its neutral value."""
-    brightness, contrast, saturation, hue, order = _jitter(plan, words.get(plans.JITTER), index)
-    return ViewParams(
-        crop=_crop(plan, words.get(plans.CROP), index),
-        flip=_happens(words.get(plans.FLIP), plan.flip_below, index),
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        jitter_order=order,
-        gray=_happens(words.get(plans.GRAY), plan.gray_below, index),
-        blur_sigma=_sigma(plan, words.get(plans.BLUR), index),
-        solarize=_happens(words.get(plans.SOLARIZE), plan.solarize_below, index),
+    """The table of one view from its words; the columns follow `views.CROP_AT` and its neighbours."""
+    factors, order = _jitter(plan, words.get(plans.JITTER), index)
+    angle, translate = _affine(plan, words.get(plans.AFFINE), index)
+    noise, noise_key = _noise(plan, words.get(plans.NOISE), index)
+    integers = (
+        _crop(plan, words.get(plans.CROP), index),
+        _happens(words.get(plans.FLIP), plan.flip_below, index)[:, None],
+        _happens(words.get(plans.VERTICAL_FLIP), plan.vertical_flip_below, index)[:, None],
+        _shift(plan, words.get(plans.PAD), index),
+        _happens(words.get(plans.GRAY), plan.gray_below, index)[:, None],
+        _happens(words.get(plans.SOLARIZE), plan.solarize_below, index)[:, None],
+        order,
+        _erase(plan, words.get(plans.ERASE), index),
+        translate,
+        noise_key,
     )
+    floats = (factors, _sigma(plan, words.get(plans.BLUR), index), angle, noise, _zeros(index, 3, torch.float32))
+    table = torch.cat(
+        (torch.cat([part.to(torch.int32) for part in integers], dim=1), torch.cat(floats, dim=1).view(torch.int32)),
+        dim=1,
+    )
+    assert table.shape[1] == NUM_WORDS
+    return ViewParams(table)
 
 
-def _happens(words: Words | None, below: int, index: Int64[Tensor, "b"]) -> Bool[Tensor, "b"]:
+def _zeros(index: Int64[Tensor, "b"], count: int, dtype: torch.dtype) -> Tensor:
+    return torch.zeros(len(index), count, dtype=dtype, device=index.device)
+
+
+def _happens(words: Words | None, below: int, index: Int64[Tensor, "b"], block: int = 0) -> Flags:
     if words is None:
         return torch.zeros_like(index, dtype=torch.bool)
-    return words[:, 0, 0] >> 8 < below
+    return words[:, block, 0] >> 8 < below
 
 
 def _between(word: Int64[Tensor, "*shape"], bounds: plans.Range) -> Float64[Tensor, "*shape"]:
     return (word >> 8).double() * UNIT * bounds[1] + bounds[0]
 
 
+def _first_fitting(
+    words: Words, height: int, width: int, scale: plans.Range, log_ratio: plans.Range, *, wide: bool
+) -> tuple[Int64[Tensor, "b 4"], Flags]:
+    """The first of the ten boxes that fits into `height` x `width`, and whether one does.
+
+    The ratio is width / height when `wide`, and then a box may fill the image; else it is height / width, and the box
+    must be smaller (torchvision's RandomResizedCrop and RandomErasing).
+    """
+    area = _between(words[..., 0], scale) * float(height * width)
+    ratio = plans.exp(_between(words[..., 1], log_ratio))
+    long, short = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
+    tall, across = (short, long) if wide else (long, short)
+    least, slack = (1, 0) if wide else (0, 1)
+    fits = (across >= least) & (across <= width - slack) & (tall >= least) & (tall <= height - slack)
+    top = words[..., 2] * (height - tall + 1) >> 32
+    left = words[..., 3] * (width - across + 1) >> 32
+    boxes = torch.stack((top, left, tall, across), dim=-1)
+    first = fits.to(torch.uint8).argmax(dim=1)  # of equal values, the first
+    return boxes.take_along_dim(first[:, None, None], dim=1)[:, 0], fits.any(dim=1)
+
+
 def _crop(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Int64[Tensor, "b 4"]:
-    """The first of the ten tries that fits, else the fallback."""
     fallback = on_device(plan.fallback, torch.int64, index.device)
     if words is None:
         return fallback.repeat(len(index), 1)
-    area = _between(words[..., 0], plan.scale) * float(plan.height * plan.width)
-    ratio = plans.exp(_between(words[..., 1], plan.log_ratio))
-    width = (area * ratio).sqrt().round().long()
-    height = (area / ratio).sqrt().round().long()
-    fits = (width > 0) & (width <= plan.width) & (height > 0) & (height <= plan.height)
-    top = words[..., 2] * (plan.height - height + 1) >> 32
-    left = words[..., 3] * (plan.width - width + 1) >> 32
-    boxes = torch.stack((top, left, height, width), dim=-1)
-    first = fits.to(torch.uint8).argmax(dim=1)  # of equal values, the first
-    chosen = boxes.take_along_dim(first[:, None, None], dim=1)[:, 0]
-    return torch.where(fits.any(dim=1, keepdim=True), chosen, fallback)
+    box, found = _first_fitting(words, plan.height, plan.width, plan.scale, plan.log_ratio, wide=True)
+    return torch.where(found[:, None], box, fallback)
+
+
+def _erase(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Int64[Tensor, "b 4"]:
+    if words is None:
+        return _zeros(index, 4, torch.int64)
+    tries = words[:, :NUM_TRIES]
+    box, found = _first_fitting(tries, plan.size, plan.size, plan.erase_scale, plan.erase_log_ratio, wide=False)
+    happens = _happens(words, plan.erase_below, index, NUM_TRIES) & found
+    return torch.where(happens[:, None], box, 0)
+
+
+def _shift(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Int64[Tensor, "b 2"]:
+    if words is None:
+        return _zeros(index, 2, torch.int64)
+    return (words[:, 0, :2] * (2 * plan.pad + 1) >> 32) - plan.pad
+
+
+def _affine(
+    plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]
+) -> tuple[Float32[Tensor, "b 1"], Int64[Tensor, "b 2"]]:
+    if words is None:
+        return _zeros(index, 1, torch.float32), _zeros(index, 2, torch.int64)
+    happens = _happens(words, plan.affine_below, index)[:, None]
+    angle = torch.where(happens, _between(words[:, 0, 1:2], plan.angle), 0.0).float()
+    moved = _between(words[:, 0, 2:], plan.translate).round().long()
+    return angle, torch.where(happens, moved, 0)
 
 
 def _jitter(
     plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]
-) -> tuple[
-    Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Float32[Tensor, "b"], Int64[Tensor, "b 4"]
-]:
+) -> tuple[Float32[Tensor, "b 4"], Int64[Tensor, "b 4"]]:
     orders = on_device(plans.ORDERS, torch.int64, index.device)
-    neutral = on_device((1.0, 1.0, 1.0, 0.0), torch.float32, index.device)
+    neutral = on_device(_NEUTRAL, torch.float32, index.device)
     if words is None:
-        one, _, _, zero = neutral.repeat(len(index), 1).unbind(1)
-        return one.clone(), one.clone(), one.clone(), zero.clone(), orders[0].repeat(len(index), 1)
-    happens = (words[:, 1, 0] >> 8 < plan.jitter_below)[:, None]
+        return neutral.repeat(len(index), 1), orders[0].repeat(len(index), 1)
+    happens = _happens(words, plan.jitter_below, index, 1)[:, None]
     low, width = on_device(plan.factors, torch.float64, index.device).unbind(1)
     factors = ((words[:, 0] >> 8).double() * UNIT * width + low).float()
-    factors = torch.where(happens, factors, neutral)
     order = torch.where(happens, orders[words[:, 1, 1] * len(plans.ORDERS) >> 32], orders[0])
-    brightness, contrast, saturation, hue = factors.unbind(1)
-    return brightness, contrast, saturation, hue, order
+    return torch.where(happens, factors, neutral), order
 
 
-def _sigma(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Float32[Tensor, "b"]:
+def _sigma(plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]) -> Float32[Tensor, "b 1"]:
     if words is None:
-        return torch.zeros_like(index, dtype=torch.float32)
-    happens = words[:, 0, 0] >> 8 < plan.blur_below
-    return torch.where(happens, _between(words[:, 0, 1], plan.sigma), 0.0).float()
+        return _zeros(index, 1, torch.float32)
+    happens = _happens(words, plan.blur_below, index)[:, None]
+    return torch.where(happens, _between(words[:, 0, 1:2], plan.sigma), 0.0).float()
+
+
+def _noise(
+    plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]
+) -> tuple[Float32[Tensor, "b 1"], Int32[Tensor, "b 2"]]:
+    if words is None:
+        return _zeros(index, 1, torch.float32), _zeros(index, 2, torch.int32)
+    happens = _happens(words, plan.noise_below, index)[:, None]
+    sigma = torch.where(happens, _between(words[:, 0, 1:2], plan.noise_sigma), 0.0).float()
+    bits = words[:, 0, 2:] << 32 >> 32  # as a signed number of 32 bits, which int32 holds
+    return sigma, torch.where(happens, bits, 0).to(torch.int32)

@@ -10,37 +10,42 @@ from fastssl.augment import plan as plans
 from fastssl.augment.compiled import compiled
 from fastssl.augment.plan import NUM_TRIES, UNIT, DrawPlan
 from fastssl.kernels.philox import philox4x32
-from fastssl.views import ViewKey, ViewParams
+from fastssl.views import (
+    ANGLE_AT,
+    BRIGHTNESS_AT,
+    CROP_AT,
+    ERASE_AT,
+    FLIP_AT,
+    GRAY_AT,
+    HUE_AT,
+    NOISE_AT,
+    NOISE_KEY_AT,
+    NUM_WORDS,
+    ORDER_AT,
+    SHIFT_AT,
+    SIGMA_AT,
+    SOLARIZE_AT,
+    TRANSLATE_AT,
+    VERTICAL_FLIP_AT,
+    ViewKey,
+    ViewParams,
+)
 
 _philox = compiled()(philox4x32)
 _exp = compiled()(plans.exp)
 _ORDERS = np.array(plans.ORDERS, dtype=np.int64)
-_CROP, _FLIP, _JITTER = plans.CROP, plans.FLIP, plans.JITTER
-_GRAY, _BLUR, _SOLARIZE = plans.GRAY, plans.BLUR, plans.SOLARIZE
+_CROP, _FLIP, _JITTER, _GRAY, _BLUR = plans.CROP, plans.FLIP, plans.JITTER, plans.GRAY, plans.BLUR
+_SOLARIZE, _VERTICAL_FLIP, _PAD = plans.SOLARIZE, plans.VERTICAL_FLIP, plans.PAD
+_AFFINE, _NOISE, _ERASE = plans.AFFINE, plans.NOISE, plans.ERASE
 
 
 def sample_compiled(plan: DrawPlan, key: ViewKey) -> ViewParams:
     """The parameters of one view, on the CPU."""
-    b = len(key.index)
-    crop, order = np.empty((b, 4), np.int64), np.empty((b, 4), np.int64)
-    factors, sigma = np.empty((4, b), np.float32), np.empty(b, np.float32)
-    flags = np.empty((3, b), np.bool_)
-    words = (key.seed & 0xFFFFFFFF, key.seed >> 32)
-    _sample(plan, key.index.contiguous().numpy(), key.epoch, key.view << 16, words, crop, order, factors, sigma, flags)
-    flip, gray, solarize = torch.from_numpy(flags)
-    brightness, contrast, saturation, hue = torch.from_numpy(factors)
-    return ViewParams(
-        crop=torch.from_numpy(crop),
-        flip=flip,
-        brightness=brightness,
-        contrast=contrast,
-        saturation=saturation,
-        hue=hue,
-        jitter_order=torch.from_numpy(order),
-        gray=gray,
-        blur_sigma=torch.from_numpy(sigma),
-        solarize=solarize,
-    )
+    table = torch.zeros(len(key.index), NUM_WORDS, dtype=torch.int32)
+    words, floats = table.numpy(), table.view(torch.float32).numpy()
+    seed = (key.seed & 0xFFFFFFFF, key.seed >> 32)
+    _sample(plan, key.index.contiguous().numpy(), key.epoch, key.view << 16, seed, words, floats)
+    return ViewParams(table)
 
 
 @compiled()
@@ -50,24 +55,39 @@ def _sample(
     epoch: int,
     view: int,
     key: tuple[int, int],
-    crop: Any,
-    order: Any,
-    factors: Any,
-    sigma: Any,
-    flags: Any,
+    table: Any,
+    floats: Any,
 ) -> None:
+    """Fills the rows of a table of zeros; `floats` is the same memory."""
     for i in range(len(index)):
-        sample_index = index[i]
-        _crop(plan, sample_index, epoch, view | _CROP, key, crop[i])
-        flags[0, i] = _happens(plan.flip_below, sample_index, epoch, view | _FLIP, key)
-        _jitter(plan, sample_index, epoch, view | _JITTER, key, order[i], factors[:, i])
-        flags[1, i] = _happens(plan.gray_below, sample_index, epoch, view | _GRAY, key)
-        sigma[i] = 0.0
+        sample_index, row, real = index[i], table[i], floats[i]
+        _crop(plan, sample_index, epoch, view | _CROP, key, row[CROP_AT : CROP_AT + 4])
+        row[FLIP_AT] = _happens(plan.flip_below, sample_index, epoch, view | _FLIP, key)
+        row[VERTICAL_FLIP_AT] = _happens(plan.vertical_flip_below, sample_index, epoch, view | _VERTICAL_FLIP, key)
+        row[GRAY_AT] = _happens(plan.gray_below, sample_index, epoch, view | _GRAY, key)
+        row[SOLARIZE_AT] = _happens(plan.solarize_below, sample_index, epoch, view | _SOLARIZE, key)
+        _jitter(plan, sample_index, epoch, view | _JITTER, key, row[ORDER_AT:], real[BRIGHTNESS_AT : HUE_AT + 1])
+        if plan.pad > 0:
+            words = _philox((sample_index, epoch, view | _PAD, 0), key)
+            row[SHIFT_AT] = (words[0] * (2 * plan.pad + 1) >> 32) - plan.pad
+            row[SHIFT_AT + 1] = (words[1] * (2 * plan.pad + 1) >> 32) - plan.pad
+        if plan.affine_below > 0:
+            words = _philox((sample_index, epoch, view | _AFFINE, 0), key)
+            if words[0] >> 8 < plan.affine_below:
+                real[ANGLE_AT] = _between(words[1], plan.angle)
+                row[TRANSLATE_AT] = np.rint(_between(words[2], plan.translate))
+                row[TRANSLATE_AT + 1] = np.rint(_between(words[3], plan.translate))
         if plan.blur_below > 0:
             words = _philox((sample_index, epoch, view | _BLUR, 0), key)
             if words[0] >> 8 < plan.blur_below:
-                sigma[i] = _between(words[1], plan.sigma)
-        flags[2, i] = _happens(plan.solarize_below, sample_index, epoch, view | _SOLARIZE, key)
+                real[SIGMA_AT] = _between(words[1], plan.sigma)
+        if plan.noise_below > 0:
+            words = _philox((sample_index, epoch, view | _NOISE, 0), key)
+            if words[0] >> 8 < plan.noise_below:
+                real[NOISE_AT] = _between(words[1], plan.noise_sigma)
+                row[NOISE_KEY_AT], row[NOISE_KEY_AT + 1] = words[2], words[3]
+        if plan.erase_below > 0:
+            _erase(plan, sample_index, epoch, view | _ERASE, key, row[ERASE_AT : ERASE_AT + 4])
 
 
 @compiled()
@@ -95,6 +115,23 @@ def _crop(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, i
                 box[2], box[3] = height, width
                 return
     box[0], box[1], box[2], box[3] = plan.fallback
+
+
+@compiled()
+def _erase(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], box: Any) -> None:
+    if _philox((index, epoch, stream, NUM_TRIES), key)[0] >> 8 >= plan.erase_below:
+        return
+    for attempt in range(NUM_TRIES):
+        words = _philox((index, epoch, stream, attempt), key)
+        area = _between(words[0], plan.erase_scale) * np.float64(plan.size * plan.size)
+        ratio = _exp(_between(words[1], plan.erase_log_ratio))
+        height = np.int64(np.rint(np.sqrt(area * ratio)))
+        width = np.int64(np.rint(np.sqrt(area / ratio)))
+        if height < plan.size and width < plan.size:
+            box[0] = words[2] * (plan.size - height + 1) >> 32
+            box[1] = words[3] * (plan.size - width + 1) >> 32
+            box[2], box[3] = height, width
+            return
 
 
 @compiled()

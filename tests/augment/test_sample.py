@@ -13,15 +13,26 @@ from hypothesis import strategies as st
 from scipy import stats
 from torchvision import transforms
 
-from fastssl.augment.plan import BLUR, CROP, FLIP, GRAY, JITTER, ORDERS, SOLARIZE, exp, plan_draws
+from fastssl.augment.plan import BLOCKS, CROP, FLIP, GRAY, ORDERS, exp, plan_draws
 from fastssl.augment.sample import sample, sample_torch, sample_views
 from fastssl.errors import InputError
 from fastssl.views import ViewKey, ViewParams, ViewSpec
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "view_params.json"
-FULL = ViewSpec(blur_p=0.5, solarize_p=0.2)
+FULL = ViewSpec(
+    blur_p=0.5,
+    solarize_p=0.2,
+    vertical_flip_p=0.3,
+    pad=3,
+    affine_p=0.7,
+    rotation=20.0,
+    translate=0.2,
+    noise_p=0.5,
+    noise_sigma=(0.01, 0.2),
+    erase_p=0.5,
+)
 NUM = 20_000
-FIELDS = [field.name for field in dataclasses.fields(ViewParams)]
+FIELDS = [name for name, value in vars(ViewParams).items() if isinstance(value, property) and name[0] != "_"]
 
 
 def draw(spec=FULL, seed=0, epoch=0, view=0, index=None, height=32, width=32):
@@ -34,10 +45,10 @@ def rows(params):
 
 
 def assert_same(left, right):
-    for name in FIELDS:
-        a, b = getattr(left, name), getattr(right, name)
-        assert a.dtype == b.dtype, name
-        assert torch.equal(a, b), name
+    for name in FIELDS:  # first by name, for the message
+        assert torch.equal(getattr(left, name), getattr(right, name)), name
+    assert left.table.dtype == right.table.dtype == torch.int32
+    assert torch.equal(left.table, right.table)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (31, 47), (375, 500), (20, 200)])
@@ -163,11 +174,16 @@ def probability():
     view=st.integers(0, 2**16 - 2),
     scale=st.sampled_from([None, (0.08, 1.0), (1, 1), (0.001, 0.01)]),
     ratio=st.sampled_from([(3 / 4, 4 / 3), (1, 1), (0.1, 9.0)]),
-    happens=st.tuples(*[probability()] * 5),
+    happens=st.tuples(*[probability()] * 9),
+    size=st.sampled_from([1, 17, 224]),
+    rotation=st.sampled_from([0, 0.0, 30, 180.0]),
+    translate=st.sampled_from([0, 0.1, 0.99]),
     strengths=st.tuples(*[st.sampled_from([0, 0.0, 0.4, 1, 2.5])] * 3, st.sampled_from([0, 0.1, 0.5])),
 )
-def test_torch_and_compiled_draws_are_bit_equal(height, width, seed, epoch, view, scale, ratio, happens, strengths):
-    flip, jitter, gray, blur, solarize = happens
+def test_torch_and_compiled_draws_are_bit_equal(
+    height, width, seed, epoch, view, scale, ratio, happens, strengths, size, rotation, translate
+):
+    flip, jitter, gray, blur, solarize, vertical_flip, affine, noise, erase = happens
     brightness, contrast, saturation, hue = strengths
     spec = ViewSpec(
         crop_scale=scale,
@@ -182,6 +198,15 @@ def test_torch_and_compiled_draws_are_bit_equal(height, width, seed, epoch, view
         saturation=saturation,
         hue=hue,
         blur_sigma=(1, 2),
+        size=size,
+        pad=size // 3,
+        vertical_flip_p=vertical_flip,
+        affine_p=affine,
+        rotation=rotation,
+        translate=translate,
+        noise_p=noise,
+        erase_p=erase,
+        erase_scale=(1, 1) if size == 1 else (0.02, 0.9),
     )
     key = ViewKey(seed, epoch, view, torch.tensor([0, 1, 2, 77, 2**31, 2**32 - 1]))
     (by_torch,) = sample_torch([plan_draws(spec, height, width)], key)
@@ -202,7 +227,7 @@ def test_operations_that_cannot_happen_draw_nothing(monkeypatch):
     ops = [[word & 0xFFFF for word in columns[0] if word >> 16 == view] for view in (3, 4, 5)]
     assert [sorted(set(of_view)) for of_view in ops] == [[], [CROP, FLIP], [CROP, FLIP, GRAY]]
     sample_torch([plan_draws(FULL, 32, 32)], key)
-    assert sorted({word & 0xFFFF for word in columns[1]}) == [CROP, FLIP, JITTER, GRAY, BLUR, SOLARIZE]
+    assert sorted({word & 0xFFFF for word in columns[1]}) == sorted(BLOCKS)
     sample_torch([plan_draws(ViewSpec.plain(8), 32, 32)], key)
     assert len(columns) == 2
 

@@ -159,4 +159,4 @@ def test_backend_refuses_what_it_cannot_make(name):
         with pytest.raises(InputError, match=words):
             backend.apply(images, params, spec, torch.float32)
     with pytest.raises((InputError, TypeCheckError), match=r"uint8|UInt8"):  # shape checks, where on, see it first
-        backend.apply(images.float(), params, ViewSpec(size=8, **NORM), torch.float32)
+        backend.apply(images.int(), params, ViewSpec(size=8, **NORM), torch.float32)
