@@ -50,6 +50,8 @@ BLOCKS = {
     NOISE: 1,
     ERASE: NUM_TRIES + 1,
 }
+EXP_SERIES = tuple(1.0 / divisor for divisor in range(10, 0, -1))
+"""Coefficients of `exp`, from the innermost."""
 UNIT = 2.0**-24
 """Step of the 24-bit uniform numbers."""
 # Views share their word of the counter with the streams of `data`, which start at 0xFFFF_0000.
@@ -177,9 +179,9 @@ def exp(x: Any) -> Any:
     series of x / 16 to the tenth power (remainder below 1e-10 at 8, 1e-16 at the usual ratios), squared four times.
     """
     x = x * 0.0625
-    series = x * (1 / 10) + 1.0
-    for divisor in (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0):
-        series = x * series * (1.0 / divisor) + 1.0
+    series = x * EXP_SERIES[0] + 1.0
+    for term in EXP_SERIES[1:]:
+        series = x * series * term + 1.0
     for _ in range(4):
         series = series * series
     return series

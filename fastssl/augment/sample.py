@@ -1,7 +1,8 @@
 """Draws what happens to each image: the only randomness of the augmentation room.
 
-`plan` says what each draw means. Here it is vectorised in torch, for any device, without a host sync; `sample_cpu` is
-the same in compiled scalars, bit for bit, and serves when the index lies on the CPU (about 30 times faster there).
+`plan` says what each draw means. Here it is vectorised in torch, for any device, without a host sync. Two compiled
+samplers draw the same, bit for bit: `sample_cpu` serves when the index lies on the CPU (about 30 times faster there),
+`sample_triton` on a GPU (one launch for some 300).
 """
 
 from collections.abc import Sequence
@@ -42,6 +43,10 @@ def sample_views(specs: Sequence[ViewSpec], key: ViewKey, height: int, width: in
         from fastssl.augment.sample_cpu import sample_compiled  # numba is only imported where it is used
 
         return [sample_compiled(plan, one) for plan, one in zip(draw_plans, keys, strict=True)]
+    if key.index.device.type == "cuda" and find_spec("triton"):
+        from fastssl.augment.sample_triton import sample_fused
+
+        return sample_fused(draw_plans, key)
     return sample_torch(draw_plans, key)
 
 
