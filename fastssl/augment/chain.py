@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from fastssl.augment import colour
+from fastssl.augment import colour, geometry
 from fastssl.augment.constant import on_device
+from fastssl.augment.noise import add_noise
 from fastssl.augment.resize import crop_resize, full_precision
 from fastssl.errors import InputError
 from fastssl.types import Images, Views
@@ -77,22 +78,31 @@ def require(reason: str | None, images: Tensor, name: str) -> None:
         )
 
 
-def cropped(images: Images, params: ViewParams, spec: ViewSpec) -> Float32[Tensor, "b 3 {spec.size} {spec.size}"]:
-    """Crop, resize, flip: pixels in 0-1 (bicubic overshoot is cut, as it is on uint8 images)."""
+def placed(images: Images, params: ViewParams, spec: ViewSpec) -> Float32[Tensor, "b 3 {spec.size} {spec.size}"]:
+    """Crop, resize, pad-and-crop, flips: pixels in 0-1 (bicubic overshoot is cut, as it is on uint8 images)."""
     views = crop_resize(images, params.crop, spec.size, spec.interpolation, spec.antialias)
     if spec.interpolation == "bicubic":
         views = views.clamp_(0.0, 1.0)
-    return torch.where(colour.spread(params.flip), views.flip(-1), views) if spec.flip_p > 0 else views
+    if spec.pad > 0:
+        views = geometry.shift(views, params.shift)
+    if spec.flip_p > 0:
+        views = geometry.flip_horizontally(views, params.flip)
+    if spec.vertical_flip_p > 0:
+        views = geometry.flip_vertically(views, params.vertical_flip)
+    return views
 
 
 def finish(
     views: Float32[Tensor, "b 3 s s"], params: ViewParams, spec: ViewSpec, dtype: torch.dtype
 ) -> Float[Tensor, "b 3 s s"]:
-    """Solarize and normalise."""
-    if spec.solarize_p > 0:
-        views = colour.solarize(views, params.solarize, spec.solarize_threshold)
+    """Noise, normalise, erase, and the one rounding to `dtype`, in channels-last memory."""
+    if spec.noise_p > 0:
+        views = add_noise(views, params.noise_sigma, params.noise_key)
     mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
-    return colour.normalise(views, mean, std, dtype)
+    views = colour.normalise(views, mean, std)
+    if spec.erase_p > 0:
+        views = geometry.erase(views, params.erase, spec.erase_value)
+    return views.to(dtype, memory_format=torch.channels_last)
 
 
 Adjust = Callable[[Float32[Tensor, "b 3 s s"], Float32[Tensor, "b"]], Float32[Tensor, "b 3 s s"]]

@@ -4,7 +4,7 @@ Every function takes one factor per sample and keeps the shape. None is random, 
 """
 
 import torch
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -92,9 +92,6 @@ def solarize(images: Images, chosen: Bool[Tensor, "b"], threshold: float) -> Ima
     return torch.where(spread(chosen) & (images >= threshold), 1.0 - images, images)
 
 
-def normalise(
-    images: Images, mean: Float32[Tensor, "3"], std: Float32[Tensor, "3"], dtype: torch.dtype
-) -> Float[Tensor, "b 3 h w"]:
-    """(pixel - mean) / std per channel, in channels-last memory and the dtype asked for."""
-    scaled = (images - mean[:, None, None]) / std[:, None, None]
-    return scaled.to(dtype, memory_format=torch.channels_last)
+def normalise(images: Images, mean: Float32[Tensor, "3"], std: Float32[Tensor, "3"]) -> Images:
+    """(pixel - mean) / std per channel."""
+    return (images - mean[:, None, None]) / std[:, None, None]

@@ -19,12 +19,14 @@ from jaxtyping import Float32, Int32
 from kornia.color import rgb_to_grayscale
 from kornia.enhance import adjust_hue, solarize
 from kornia.filters import filter2d_separable
+from kornia.geometry.transform import remap
 from torch import Tensor
 
 from fastssl import types
-from fastssl.augment.chain import ViewBackend, cropped
-from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, normalise, spread
+from fastssl.augment.chain import ViewBackend, finish, placed
+from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, spread
 from fastssl.augment.constant import on_device
+from fastssl.augment.geometry import affine_source, is_moved
 from fastssl.augment.plan import BRIGHTNESS, CONTRAST, HUE
 from fastssl.views import ViewParams, ViewSpec
 
@@ -43,8 +45,10 @@ class KorniaBackend(ViewBackend):
 
 
 def _apply(images: types.Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
-    views = cropped(images, params, spec)
-    if spec.jitter_p > 0:
+    views = placed(images, params, spec)
+    if spec.warps:
+        views = _affine(views, params)
+    if spec.jitters:
         views = _jitter(views, params, spec)
     if spec.gray_p > 0:
         views = torch.where(spread(params.gray), _gray(views), views)
@@ -54,8 +58,15 @@ def _apply(images: types.Images, params: ViewParams, spec: ViewSpec, dtype: torc
         views = torch.where(spread(params.blur_sigma > 0), blurred, views)
     if spec.solarize_p > 0:
         views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
-    mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
-    return normalise(views, mean, std, dtype)
+    return finish(views, params, spec, dtype)
+
+
+def _affine(views: Images, params: ViewParams) -> Images:
+    size = views.shape[2]
+    # grid_sample's own scale: -1 and 1 are the outer edges of the first and last pixel.
+    y, x = (((2 * place + 1) / size - 1).float() for place in affine_source(params.angle, params.translate, size))
+    moved = remap(views, x, y, mode="bilinear", padding_mode="zeros", align_corners=False, normalized_coordinates=True)
+    return torch.where(spread(is_moved(params.angle, params.translate)), moved, views)
 
 
 def _gray(views: Images) -> Float32[Tensor, "b 1 s s"]:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastssl.augment import colour
-from fastssl.augment.chain import ViewBackend, adjust_in_order, cropped, finish
+from fastssl.augment import colour, geometry
+from fastssl.augment.chain import ViewBackend, adjust_in_order, finish, placed
 from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
 
@@ -25,11 +25,15 @@ class ReferenceBackend(ViewBackend):
 
 
 def _apply(images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtype) -> Tensor:
-    views = cropped(images, params, spec)
-    if spec.jitter_p > 0:
+    views = placed(images, params, spec)
+    if spec.warps:
+        views = geometry.affine(views, params.angle, params.translate)
+    if spec.jitters:
         views = adjust_in_order(views, params, _ADJUSTS)
     if spec.gray_p > 0:
         views = colour.to_gray(views, params.gray)
     if spec.blur_p > 0:
         views = colour.gaussian_blur(views, params.blur_sigma, spec.blur_kernel)
+    if spec.solarize_p > 0:
+        views = colour.solarize(views, params.solarize, spec.solarize_threshold)
     return finish(views, params, spec, dtype)

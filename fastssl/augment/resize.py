@@ -10,7 +10,7 @@ normalised; without it the source coordinate (bilinear) or the taps (bicubic) ar
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from jaxtyping import Float32, Float64, Int64, Shaped
+from jaxtyping import Float32, Float64, Int, Shaped
 from torch import Tensor
 
 from fastssl.errors import InputError
@@ -31,7 +31,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
 
 def crop_resize(
     images: Shaped[Tensor, "b 3 h w"],
-    crop: Int64[Tensor, "b 4"],
+    crop: Int[Tensor, "b 4"],
     size: int,
     interpolation: str = "bilinear",
     antialias: bool = True,
@@ -57,7 +57,7 @@ def crop_resize(
 
 
 def _resize_chunk(
-    images: Shaped[Tensor, "b 3 h w"], crop: Int64[Tensor, "b 4"], size: int, interpolation: str, antialias: bool
+    images: Shaped[Tensor, "b 3 h w"], crop: Int[Tensor, "b 4"], size: int, interpolation: str, antialias: bool
 ) -> Float32[Tensor, "b 3 s s"]:
     top, left, crop_height, crop_width = crop.unbind(1)
     rows = resize_weights(top, crop_height, images.shape[2], size, interpolation, antialias)
@@ -69,7 +69,7 @@ def _resize_chunk(
 
 
 def resize_weights(
-    start: Int64[Tensor, "b"], length: Int64[Tensor, "b"], extent: int, size: int, interpolation: str, antialias: bool
+    start: Int[Tensor, "b"], length: Int[Tensor, "b"], extent: int, size: int, interpolation: str, antialias: bool
 ) -> Float32[Tensor, "b size extent"]:
     """Weights that take `length` pixels from `start` on, out of `extent`, to `size` pixels. Rows add up to 1."""
     device = start.device

@@ -26,8 +26,10 @@ _MASK = 0xFFFFFFFF
 _ROUNDS = 10
 
 
-def philox4x32(counter: Any, key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+def philox4x32(counter: Any, key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
     """Four arrays of uint32 values (as int64, 0..2^32-1) for four broadcastable int64 arrays and a key of two words.
+
+    The key's words may be integers or arrays that broadcast with the counter.
 
     Arrays may be torch (any device, no sync), numpy with at least one dimension (numpy warns when a bare scalar
     wraps), or Python integers. Values outside 0..2^32-1 are the caller's mistake and are not looked for.
