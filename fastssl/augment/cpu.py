@@ -1,26 +1,28 @@
-"""The compiled CPU backend: the default there. Threads share the images of a batch; each image is one thread's."""
+"""The compiled CPU backend: the default there. Threads share the views of a batch; each view is one thread's."""
 
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
+from typing import Any
 
 import torch
 
 from fastssl.augment.chain import ViewBackend
-from fastssl.augment.cpu_kernel import Drawn, Settings, make_views
+from fastssl.augment.cpu_kernel import Settings, make_views
 from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
 
 _SHARE = 16
-"""Fewest images worth a thread of their own: about a quarter of a millisecond at 32 px."""
+"""Fewest images worth a thread of their own: about a tenth of a millisecond at 32 px."""
 
 
 class CpuBackend(ViewBackend):
     """All operations compiled by numba, with the interpreter's lock released.
 
     Bit for bit the same for any number of threads. `num_threads` None takes torch's at each call. The first call in a
-    fresh installation compiles for some seconds; the code is then kept on disk.
+    fresh installation compiles for some seconds (and the first on float images for some more); the code is then kept
+    on disk. bfloat16 is rounded in the same pass, other types in one of their own.
     """
 
     name = "cpu"
@@ -40,26 +42,30 @@ class CpuBackend(ViewBackend):
         self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
     ) -> Views:
         b, _, height, width = images.shape
-        rows = images.permute(0, 2, 3, 1).contiguous().view(b, height, width * 3).numpy()
-        made = []
-        for one, spec in zip(params, specs, strict=True):
-            out = torch.empty(b, spec.size, spec.size, 3)
-            self._run(rows, _drawn(one), _settings(spec), out.numpy())
-            made.append(out.permute(0, 3, 1, 2).to(dtype))
-        return tuple(made)
+        pixels = images.permute(0, 2, 3, 1).to(torch.float32 if images.is_floating_point() else torch.uint8)
+        rows = pixels.contiguous().view(b, height, width * 3).numpy()
+        made = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+        gain = 1.0 if images.is_floating_point() else 1 / 255
+        outs = [torch.empty(b, spec.size, spec.size, 3, dtype=made) for spec in specs]
+        tasks = [
+            (one.table.contiguous(), _settings(spec, gain, made), out)
+            for one, spec, out in zip(params, specs, outs, strict=True)
+        ]
+        self._run(rows, tasks)
+        return tuple(out.permute(0, 3, 1, 2).to(dtype) for out in outs)
 
-    def _run(self, images, drawn: Drawn, settings: Settings, out) -> None:
+    def _run(self, rows: Any, tasks: Sequence[tuple[torch.Tensor, Settings, torch.Tensor]]) -> None:
+        """Every view of some images, then of the next ones: their pixels are then still near."""
         threads = self.num_threads or torch.get_num_threads()
-        shares = max(1, min(2 * threads, len(images) // _SHARE)) if threads > 1 else 1
-        if shares == 1:
-            make_views(images, drawn, settings, out)
-            return
-        edges = [len(images) * share // shares for share in range(shares + 1)]
-        parts = [slice(*edge) for edge in pairwise(edges)]
-        made = self._threads(threads).map(
-            lambda part: make_views(images[part], _part(drawn, part), settings, out[part]), parts
-        )
-        list(made)  # waits, and raises what a thread raised
+        shares = max(1, min(2 * threads, len(rows) // _SHARE)) if threads > 1 else 1
+        edges = [len(rows) * share // shares for share in range(shares + 1)]
+        parts = [(rows[low:high], table[low:high], settings, out[low:high]) for low, high in pairwise(edges)
+                 for table, settings, out in tasks]  # fmt: skip
+        if len(parts) == 1 or threads == 1:
+            for part in parts:
+                _make(*part)
+        else:
+            list(self._threads(threads).map(lambda part: _make(*part), parts))  # waits, and raises what a thread raised
 
     def _threads(self, threads: int) -> ThreadPoolExecutor:
         """The pool, made anew after a fork (threads do not survive one) or when the number changes."""
@@ -69,27 +75,25 @@ class CpuBackend(ViewBackend):
         return self._pool
 
 
-def _settings(spec: ViewSpec) -> Settings:
+def _make(rows: Any, table: torch.Tensor, settings: Settings, out: torch.Tensor) -> None:
+    floats = table.view(torch.float32)
+    make_views(rows, table.numpy(), floats.numpy(), settings, out.flatten(2).view(torch.uint16).numpy())
+
+
+def _settings(spec: ViewSpec, gain: float, dtype: torch.dtype) -> Settings:
     assert spec.mean is not None
     assert spec.std is not None
     red, green, blue = (float(value) for value in spec.mean)
     per_red, per_green, per_blue = (1.0 / value for value in spec.std)
     return Settings(
         size=spec.size,
+        gain=gain,
         cubic=spec.interpolation == "bicubic",
         antialias=spec.antialias,
         blur_taps=spec.blur_kernel,
         threshold=float(spec.solarize_threshold),
         mean=(red, green, blue),
         inverse_std=(per_red, per_green, per_blue),
+        erase_value=float(spec.erase_value),
+        halves=dtype == torch.bfloat16,
     )
-
-
-def _drawn(params: ViewParams) -> Drawn:
-    factors = torch.stack((params.brightness, params.contrast, params.saturation, params.hue), dim=1)
-    arrays = (params.crop, params.flip, factors, params.jitter_order, params.gray, params.blur_sigma, params.solarize)
-    return Drawn(*(array.contiguous().numpy() for array in arrays))
-
-
-def _part(drawn: Drawn, part: slice) -> Drawn:
-    return Drawn(*(array[part] for array in drawn))
