@@ -5,14 +5,15 @@ from importlib.util import find_spec
 
 import torch
 
+from fastssl.augment.appended import append
 from fastssl.augment.sample import sample_views
 from fastssl.errors import InputError
 from fastssl.types import AugmentBackend, Batch, Views
-from fastssl.views import ViewKey, ViewSpec
+from fastssl.views import ViewKey, ViewParams, ViewSpec
 
-__all__ = ["BACKENDS", "get_backend", "make_views"]
+__all__ = ["BACKENDS", "append", "draw_params", "get_backend", "make_views"]
 
-BACKENDS = ("auto", "reference", "kornia", "cpu")
+BACKENDS = ("auto", "reference", "kornia", "cpu", "fused")
 
 
 def get_backend(name: str = "auto", device: torch.device | str = "cpu") -> AugmentBackend:
@@ -29,7 +30,7 @@ def get_backend(name: str = "auto", device: torch.device | str = "cpu") -> Augme
 def _automatic(kind: str) -> AugmentBackend:
     if kind == "cpu" and find_spec("numba"):
         return _build("cpu", kind, "automatic: the compiled backend serves images on the CPU")
-    if kind != "cpu" and find_spec("kornia"):
+    if kind != "cpu" and find_spec("kornia"):  # and not `fused`, until it has met the oracle on a GPU
         return _build("kornia", kind, f"automatic: the fastest backend for images on {kind}")
     missing = "numba" if kind == "cpu" else "kornia"
     return _build("reference", kind, f"automatic: {missing} is not installed, so this is the slow path")
@@ -52,6 +53,13 @@ def _build(name: str, kind: str, reason: str) -> AugmentBackend:
         from fastssl.augment.cpu import CpuBackend
 
         return CpuBackend(reason)
+    if name == "fused":
+        _require_package("triton", name)
+        from fastssl.augment.fused import FusedBackend, refuses_device
+
+        if reason_not := refuses_device(kind):
+            raise InputError(f"backend='fused' {reason_not}")
+        return FusedBackend(reason)
     raise InputError(f"backend={name!r} is unknown; give one of {', '.join(BACKENDS)}")
 
 
@@ -74,9 +82,17 @@ def make_views(
     The specs' mean and std must be filled in. Deterministic in its arguments; the images are not changed; no host sync
     when `batch.index` lies on the images' device. Raises `InputError` for a spec the backend cannot make.
     """
+    params = draw_params(batch, specs, seed=seed, epoch=epoch)
+    return backend.apply_views(batch.images, params, specs, dtype)
+
+
+def draw_params(batch: Batch, specs: Sequence[ViewSpec], *, seed: int, epoch: int) -> list[ViewParams]:
+    """What happens to every image in each view: `make_views` is these parameters and `backend.apply_views`.
+
+    For a loss that predicts what was drawn (`augment.labels.view_labels`). On the images' device.
+    """
     if not specs:
         raise InputError("specs=() makes no view; give one ViewSpec per view")
     images = batch.images
     key = ViewKey(seed, epoch, 0, batch.index.to(images.device, torch.int64, non_blocking=True))
-    params = sample_views(specs, key, images.shape[2], images.shape[3])
-    return backend.apply_views(images, params, specs, dtype)
+    return sample_views(specs, key, images.shape[2], images.shape[3])

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Float32
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from fastssl.augment import colour, geometry
 from fastssl.augment.constant import on_device
-from fastssl.augment.noise import add_noise
 from fastssl.augment.resize import crop_resize, full_precision
 from fastssl.errors import InputError
 from fastssl.types import Images, Views
@@ -20,7 +18,7 @@ from fastssl.views import ViewParams, ViewSpec
 class ViewBackend(ABC):
     """What every backend has: a name, the reason it was taken, checks before any pixel is touched."""
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self, reason: str = "asked for") -> None:
         self.reason = reason
@@ -95,9 +93,7 @@ def placed(images: Images, params: ViewParams, spec: ViewSpec) -> Float32[Tensor
 def finish(
     views: Float32[Tensor, "b 3 s s"], params: ViewParams, spec: ViewSpec, dtype: torch.dtype
 ) -> Float[Tensor, "b 3 s s"]:
-    """Noise, normalise, erase, and the one rounding to `dtype`, in channels-last memory."""
-    if spec.noise_p > 0:
-        views = add_noise(views, params.noise_sigma, params.noise_key)
+    """Normalise, erase, and the one rounding to `dtype`, in channels-last memory."""
     mean, std = (on_device(values, torch.float32, views.device) for values in (spec.mean, spec.std))
     views = colour.normalise(views, mean, std)
     if spec.erase_p > 0:

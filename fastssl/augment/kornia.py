@@ -1,9 +1,16 @@
-"""Kornia's functions driven by our parameters: the default on a GPU.
+"""Kornia's functions driven by our parameters.
 
-Kornia supplies gray, hue, blur and solarize. What it defines otherwise than torchvision is written here: its
-brightness adds by default, its saturation scales HSV, its gray weighs red by .299 instead of .2989 (so the blends take
-`rgb_to_grayscale` with torchvision's weights), and its random crop is a perspective warp without antialias (so crop
-and resize are `resize.crop_resize`). Its blur checks sigma on the host, so the separable filter under it is called.
+Kornia supplies the rotation's sampling, gray, hue, blur and solarize. What it defines otherwise than torchvision, or
+computes with a wait for the device, is ours, shared with the oracle:
+
+- crop and resize (`resize.crop_resize`): Kornia's random crop is a perspective warp without antialias;
+- pad-and-crop, flips, erase (`geometry`): moves by whole pixels, where there is nothing to define otherwise;
+- the coordinates of the rotation: `remap` samples at ours, given in grid_sample's own scale, as Kornia's scaling of
+  them (and `warp_affine` with it) copies constants from the host;
+- brightness, contrast, saturation: Kornia's brightness adds by default, its saturation scales HSV, and its gray weighs
+  red by .299 instead of .2989, so the blends take `rgb_to_grayscale` with torchvision's weights;
+- the Gaussian's taps: Kornia's blur checks sigma on the host, so the separable filter under it is called;
+- noise: Kornia's draws from torch's generator, ours is a function of the sample's key.
 
 No loop over samples and no host sync. The four colour operations come in a random order per sample: three of them are
 blends, which commute with nothing but the neutral blend (factor 1, exact). So a batch runs three blend slots, one hue,
@@ -27,6 +34,7 @@ from fastssl.augment.chain import ViewBackend, finish, placed
 from fastssl.augment.colour import GRAY_WEIGHTS, blend, blur_taps, spread
 from fastssl.augment.constant import on_device
 from fastssl.augment.geometry import affine_source, is_moved
+from fastssl.augment.noise import add_noise
 from fastssl.augment.plan import BRIGHTNESS, CONTRAST, HUE
 from fastssl.views import ViewParams, ViewSpec
 
@@ -58,6 +66,8 @@ def _apply(images: types.Images, params: ViewParams, spec: ViewSpec, dtype: torc
         views = torch.where(spread(params.blur_sigma > 0), blurred, views)
     if spec.solarize_p > 0:
         views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
+    if spec.noise_p > 0:
+        views = add_noise(views, params.noise_sigma, params.noise_key)
     return finish(views, params, spec, dtype)
 
 

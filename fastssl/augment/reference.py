@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fastssl.augment import colour, geometry
 from fastssl.augment.chain import ViewBackend, adjust_in_order, finish, placed
+from fastssl.augment.noise import add_noise
 from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
 
@@ -36,4 +37,6 @@ def _apply(images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtyp
         views = colour.gaussian_blur(views, params.blur_sigma, spec.blur_kernel)
     if spec.solarize_p > 0:
         views = colour.solarize(views, params.solarize, spec.solarize_threshold)
+    if spec.noise_p > 0:
+        views = add_noise(views, params.noise_sigma, params.noise_key)
     return finish(views, params, spec, dtype)

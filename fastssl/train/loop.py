@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch.nn import Module
+
 from fastssl.errors import InputError
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
@@ -46,19 +48,21 @@ def train(
     *,
     runs_dir: Path = Path("runs"),
     fresh: bool = False,
+    append: Module | None = None,
     say: Say = print,
     progress: Progress = _quiet,
 ) -> TrainResult:
     """Trains a recipe, probes it along the way, and returns the final metrics.
 
     The run's directory in `runs_dir` is named by the recipe's identity. A finished run is not repeated and an
-    unfinished one is not overwritten, unless `fresh` says so.
+    unfinished one is not overwritten, unless `fresh` says so. `append` is a module of one's own behind the
+    augmentation (`augment.append`): it is part of the identity, and changes the views trained on, not those probed.
 
     Errors: `InputError` for an impossible recipe, missing data, or a loss that is not finite.
     """
     clock = Clock(resolve_device(recipe.device).type)
     with clock.phase("compile"):
-        parts = build(recipe)
+        parts = build(recipe, append=append)
     run = RunDir.of(runs_dir, recipe, parts.facts)
     with closing(parts.loader):
         if not fresh and run.finished:
@@ -73,19 +77,24 @@ def train(
             return _run(parts, prober, run, clock, say, progress)
 
 
-def resume(directory: Path, *, say: Say = print, progress: Progress = _quiet) -> TrainResult:
+def resume(
+    directory: Path, *, append: Module | None = None, say: Say = print, progress: Progress = _quiet
+) -> TrainResult:
     """Continues a run from its last checkpoint (or from the start, when it had none yet) with its own recipe.
 
     On the CPU, a run counted in epochs then ends bit for bit as if it had never stopped.
 
-    Errors: `InputError` as `train`, for a damaged checkpoint, and when the dataset is not the run's.
+    Errors: `InputError` as `train`, for a damaged checkpoint, and when the dataset or `append` is not the run's.
     """
     run = RunDir.existing(directory)
     recipe, facts = run.read_recipe()
     clock = Clock(resolve_device(facts["device"]).type)
     with clock.phase("compile"):
-        parts = build(recipe, facts)
+        parts = build(recipe, facts, append)
     with closing(parts.loader):
+        if parts.backend.name != facts["backend"]:
+            raise InputError(f"append makes the backend {parts.backend.name}, but {run.run_id} was trained with "
+                             f"{facts['backend']}; give append what it was given then, or nothing")  # fmt: skip
         if parts.info.fingerprint != facts["fingerprint"]:
             raise InputError(f"dataset={recipe.data.dataset} has other images than when {run.run_id} began "
                              "(its fingerprint differs); put the old beton back, or train anew")  # fmt: skip

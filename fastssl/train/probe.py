@@ -59,7 +59,7 @@ class Prober:
         self.test_loader.close()
 
     def _prepare(self, batch: Batch) -> Tensor:
-        return make_views(batch, (self.spec,), self.parts.backend, seed=0, epoch=0, dtype=torch.float32)[0]
+        return make_views(batch, (self.spec,), self.parts.probe_backend, seed=0, epoch=0, dtype=torch.float32)[0]
 
     def _open(self, split: str) -> Loader:
         data = self.recipe.data

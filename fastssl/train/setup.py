@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from fastssl.augment import append as append_module
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
@@ -36,6 +37,8 @@ class Parts:
     device: torch.device
     loader: Loader
     backend: AugmentBackend
+    probe_backend: AugmentBackend
+    """Without the module that a user appended: a probe sees images as they are."""
     specs: tuple[ViewSpec, ...]
     trainable: Trainable
 
@@ -74,14 +77,16 @@ class Parts:
         return output
 
 
-def build(recipe: Recipe, facts: dict[str, str] | None = None) -> Parts:
+def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.Module | None = None) -> Parts:
     """Opens the data and builds the networks. The weights depend on `recipe.seed` alone.
 
     `facts`, those of the run to continue, settle what the recipe left to `auto`: memory or libraries may have changed.
+    `append` is put on the run's device and behind its augmentation backend (`augment.append`).
     """
     chosen = {"device": recipe.device, "backend": recipe.backend, "loader": recipe.data.loader} | (facts or {})
     device = resolve_device(chosen["device"])
-    backend = get_backend(chosen["backend"], device)
+    probe_backend = get_backend(chosen["backend"].partition("+")[0], device)
+    backend = probe_backend if append is None else append_module(probe_backend, append.to(device))
     data = recipe.data
     loader = open_loader(
         chosen["loader"],
@@ -94,7 +99,7 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None) -> Parts:
         num_workers=data.workers,
         device=str(device),
     )
-    return Parts(recipe, device, loader, backend, recipe.specs(loader.info.mean, loader.info.std),
+    return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
                  _trainable(recipe, loader.info, device))  # fmt: skip
 
 
@@ -151,8 +156,7 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
         head = f", its head takes {method.memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.0f} MB"
     return [
         f"run       {run_id}",
-        f"method    {recipe.method.kind}, {recipe.views} x {recipe.spec.size} px, "
-        f"{parameters / 1e6:.2f} M weights{head}",
+        f"method    {recipe.method.kind}, {_sizes(parts.specs)} px, {parameters / 1e6:.2f} M weights{head}",
         f"data      {info.name}/{info.split}: {info.num_samples} images {info.height}x{info.width}, "
         f"fingerprint {info.fingerprint[:12]}",
         f"loader    {loader.pop('kind')}: " + ", ".join(f"{name} {value}" for name, value in loader.items()),
@@ -162,6 +166,12 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
         + busy,
         f"length    {length}, batch {recipe.batch_size}, {recipe.probe.probes} probes",
     ]  # fmt: skip
+
+
+def _sizes(specs: tuple[ViewSpec, ...]) -> str:
+    """How many views of which side: `2 x 32`, or `2 x 224 + 6 x 96`."""
+    sizes = [spec.size for spec in specs]
+    return " + ".join(f"{sizes.count(size)} x {size}" for size in dict.fromkeys(sizes))
 
 
 def dataset_facts(info: DatasetInfo) -> dict[str, Any]:
