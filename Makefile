@@ -9,7 +9,7 @@ CHECKED := --jaxtyping-packages=fastssl.methods,fastssl.augment,fastssl.models,f
 ALWAYS := not gpu and not network
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton plots clean
+.PHONY: help setup demo test test-all lint beton bench plots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ lint: setup  ## ruff, pyright, import contracts
 
 beton: setup  ## write a dataset: make beton DATASET=cifar10 ARGS="--root DIR"
 	$(RUN)fastssl beton write $(DATASET) $(ARGS)
+
+bench: setup  ## time the augmentation beside its peers: make bench ARGS="--quick"
+	$(RUN)python -m benchmarks $(ARGS)
 
 plots: setup  ## redraw every figure and table from the committed records
 	$(RUN)python tools/plots.py

@@ -1,0 +1,56 @@
+"""Runs a campaign: one fresh process per group of cases, then the tables of its records.
+
+python -m benchmarks --quick                                   three groups, under three minutes on two cores
+python -m benchmarks --records results/augment/MACHINE/CAMPAIGN.jsonl
+python -m benchmarks --device cuda --groups simclr-32 simclr-224
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.cases import groups
+from fastssl.report.costs import augment_tables, load_timings
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer groups, blocks and rounds")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--groups", nargs="+", help="which groups (benchmarks/cases.py); all by default")
+    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
+    options = parser.parse_args()
+    failed = []
+    records = options.records.resolve()
+    before = len(records.read_text().splitlines()) if records.exists() else 0
+    for group in options.groups or groups(options.device, options.quick):
+        started = time.perf_counter()
+        code = _run_group(group, options, records)
+        print(f"{group}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
+        failed += [group] * bool(code)
+    if records.exists():
+        for table in augment_tables(load_timings([records], skip=before)):
+            print(f"\n{table.title}\n\n{table.markdown()}")
+    if failed:
+        print(f"went wrong: {', '.join(failed)}; the reasons stand above", file=sys.stderr)
+    return bool(failed)
+
+
+def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:
+    flags = ["--quick"] * options.quick + ["--no-compile"] * options.no_compile
+    command = [sys.executable, "-m", "pytest", "benchmarks/bench_augment.py", "-p", "no:cacheprovider", "--timeout=0",
+               "--benchmark-disable-gc", "--benchmark-quiet", "--benchmark-timer=time.perf_counter", "--tb=short",
+               "-rfE", "--no-header", f"--group={group}", f"--bench-device={options.device}",
+               f"--records={records}", *flags]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "2" if group.endswith("two-cores") else "1"}
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
