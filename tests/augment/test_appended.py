@@ -5,8 +5,8 @@ import dataclasses
 import kornia.augmentation as K
 import pytest
 import torch
-from torch import nn
 from tolerances import TOLERANCE
+from torch import nn
 
 from fastssl.augment import append, get_backend, make_views
 from fastssl.augment.sample import sample_views
