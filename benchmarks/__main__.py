@@ -46,7 +46,7 @@ def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:
     flags = ["--quick"] * options.quick + ["--no-compile"] * options.no_compile
     command = [sys.executable, "-m", "pytest", "benchmarks/bench_augment.py", "-p", "no:cacheprovider", "--timeout=0",
                "--benchmark-disable-gc", "--benchmark-quiet", "--benchmark-timer=time.perf_counter", "--tb=short",
-               "-rfE", "--no-header", f"--group={group}", f"--bench-device={options.device}",
+               "-rfE", "--no-header", "--disable-warnings", f"--group={group}", f"--bench-device={options.device}",
                f"--records={records}", *flags]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "2" if group.endswith("two-cores") else "1"}
     return subprocess.run(command, cwd=ROOT, env=environment).returncode
