@@ -70,6 +70,9 @@ class Recipe:
     method: MethodConfig = field(default_factory=SimCLRConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     spec: ViewSpec = field(default_factory=ViewSpec)
+    """The first view, and every view where `more_specs` is empty; its size is the probe's."""
+    more_specs: tuple[ViewSpec, ...] = ()
+    """Specs of the second, third, ... view; view v follows the v-th of (spec, *more_specs), in turn."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     views: int = 2
     """Augmented views per image and step."""
@@ -82,7 +85,7 @@ class Recipe:
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     compile: bool = False
     """Run the encoder through torch.compile; its warm-up is charged to the clock's compile phase."""
-    backend: Literal["auto", "reference", "kornia", "cpu"] = "auto"
+    backend: Literal["auto", "reference", "kornia", "cpu", "fused"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     checkpoint_s: float = 60.0
@@ -93,6 +96,11 @@ class Recipe:
             raise InputError(f"fraction={self.data.fraction} is not a share of the images; give a number in (0, 1]")
         if self.views < 1:
             raise InputError(f"views={self.views} leaves nothing to look at; give 1 or more")
+        if self.views <= len(self.more_specs):
+            raise InputError(
+                f"views={self.views} leaves some of the {1 + len(self.more_specs)} specs (spec and more_specs) without "
+                f"a view; give {1 + len(self.more_specs)} or more"
+            )
         if self.batch_size < 2:
             raise InputError(f"batch_size={self.batch_size} has no batch statistics; give 2 or more")
         if self.epochs is None and self.budget_s is None:
@@ -108,8 +116,11 @@ class Recipe:
 
     def specs(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> tuple[ViewSpec, ...]:
         """One spec per view; the dataset's own mean and std stand in where the recipe names none."""
-        spec = dataclasses.replace(self.spec, mean=self.spec.mean or mean, std=self.spec.std or std)
-        return (spec,) * self.views
+        specs = [
+            dataclasses.replace(spec, mean=spec.mean or mean, std=spec.std or std)
+            for spec in (self.spec, *self.more_specs)
+        ]
+        return tuple(specs[view % len(specs)] for view in range(self.views))
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` turns back into an equal recipe."""
@@ -156,7 +167,10 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         if len(candidates) != 1:
             raise InputError(f"{where} has kind={value.get('kind')!r}, which this version of fastssl does not know")
         return _build(candidates[0], value, where)  # pyright: ignore
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list | tuple):
+        item = (*typing.get_args(hint), None)[0]  # of a tuple of dataclasses; numbers need no building
+        return tuple(_convert(item, inner, f"{where}[{i}]") for i, inner in enumerate(value))
+    return value
 
 
 def _members(hint: Any) -> tuple[Any, ...]:

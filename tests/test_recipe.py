@@ -5,10 +5,12 @@ import json
 
 import pytest
 
+from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.errors import InputError
 from fastssl.recipe import RESULT_FREE, Recipe
 from fastssl.recipes import RECIPES
 from fastssl.report.arms import FREE
+from fastssl.views import ViewSpec
 
 FACTS = {"fingerprint": "ab", "device": "cpu", "loader": "ffcv", "backend": "cpu"}
 
@@ -26,6 +28,49 @@ def test_recipe_docstring_has_a_price_tag_or_says_it_has_none(name):
     assert "Price" in text or "not yet run" in text or "floor" in text or "results/" in text, text
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_recipe_with_a_preset_survives_json_and_has_its_own_identity(name):
+    base = RECIPES["demo-simclr"]()
+    first, *more = get_preset(name, size=32)
+    recipe = dataclasses.replace(base, spec=first, more_specs=tuple(more), views=2 + len(more))
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe.identity(**FACTS) != base.identity(**FACTS)
+    if more:
+        other = dataclasses.replace(recipe, more_specs=(*more[:-1], dataclasses.replace(more[-1], flip_p=0.4)))
+        assert other.identity(**FACTS) != recipe.identity(**FACTS)
+
+
+def test_views_follow_the_specs_in_turn_and_take_the_datasets_mean():
+    own = ViewSpec(size=8, mean=(0.1, 0.2, 0.3))
+    recipe = dataclasses.replace(RECIPES["demo-simclr"](), spec=ViewSpec(size=6), more_specs=(own,), views=3)
+    specs = recipe.specs((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    assert [spec.size for spec in specs] == [6, 8, 6]
+    assert [spec.mean for spec in specs] == [(0.5, 0.5, 0.5), (0.1, 0.2, 0.3), (0.5, 0.5, 0.5)]
+    assert {spec.std for spec in specs} == {(0.2, 0.2, 0.2)}
+
+
+def test_spec_that_no_view_would_follow_is_refused():
+    with pytest.raises(InputError, match=r"^views=2 leaves some of the 3 specs .* give 3 or more"):
+        dataclasses.replace(RECIPES["demo-simclr"](), more_specs=(ViewSpec(), ViewSpec()))
+
+
+def test_recipes_with_committed_results_keep_their_views():
+    """Their numbers stand in results/: a view that changed would make the rows describe another run."""
+    expected = {
+        "demo-simclr": ViewSpec(crop_scale=(0.2, 1.0)),
+        "demo-barlow": ViewSpec(crop_scale=(0.3, 1.0)),
+        "demo-vicreg": ViewSpec(crop_scale=(0.2, 1.0)),
+        "demo-diet": ViewSpec(crop_scale=(0.2, 1.0)),
+        "demo-supervised": ViewSpec(crop_scale=(0.4, 1.0)),
+        "demo-random": ViewSpec(crop_scale=(0.2, 1.0)),
+        "cifar10-nano-simclr": ViewSpec(crop_scale=(0.2, 1.0), hue=0.0),
+        "cifar10-nano-supervised": ViewSpec(crop_scale=(0.25, 1.0), hue=0.0, jitter_p=0.0, gray_p=0.0),
+        "cifar10-nano-random": ViewSpec(hue=0.0),
+    }
+    assert {name: RECIPES[name]().spec for name in expected} == expected
+    assert all(RECIPES[name]().more_specs == () for name in expected)
+
+
 def _changed(value):
     if isinstance(value, bool):
         return not value
@@ -36,7 +81,7 @@ def _changed(value):
     if value is None:
         return 1
     if isinstance(value, list | tuple):
-        return [_changed(v) for v in value]
+        return [_changed(v) for v in value] or [1]
     return {k: _changed(v) for k, v in value.items()}
 
 

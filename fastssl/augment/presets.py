@@ -47,6 +47,14 @@ class Preset:
         sizes = [spec.size for spec in self.specs()]
         return ", ".join(f"{sizes.count(size)} x {size}" for size in dict.fromkeys(sizes))
 
+    @property
+    def dial(self) -> str:
+        """What `strength` may be, in words; empty without a dial."""
+        if self.strengths is None:
+            return ""
+        least, usual, most = self.strengths
+        return f"{least:g} to {most:g}, by default {usual:g}"
+
     def specs(self, size: int | None = None, strength: float | None = None) -> Specs:
         """As `get_preset`."""
         size = self.size if size is None else size

@@ -1,6 +1,7 @@
-"""A picture of what a spec does: every image beside its views, with what was drawn for each written under it."""
+"""A picture of what specs do: every image beside its views, with what was drawn for each written under it."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,24 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from fastssl.augment import get_backend, make_views
-from fastssl.augment.sample import sample_views
+from fastssl.augment import draw_params, get_backend
 from fastssl.errors import InputError
 from fastssl.telemetry.files import write_atomically
 from fastssl.types import AugmentBackend, Batch
-from fastssl.views import ViewKey, ViewParams, ViewSpec
+from fastssl.views import ViewParams, ViewSpec
 
 _CELL_INCHES = 1.7
+_NARROWEST = 0.65
+"""Least width of a column, as a share of a cell, so that a caption fits under a small view."""
+_FONT_POINTS = 6.0
+_CHAR_INCHES = 0.605 * _FONT_POINTS / 72
+_LINE_INCHES = 1.25 * _FONT_POINTS / 72
+_KEY = (
+    "b c s h: brightness, contrast, saturation, hue, in the order they were applied.  "
+    "Boxes: height x width at top,left; shift and move: down,right; in pixels (crop: of the image; else of the view)."
+)
 _LETTERS = "bcsh"
-"""Brightness, contrast, saturation, hue, in captions."""
+_HARD_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def view_sheet(
@@ -31,71 +40,125 @@ def view_sheet(
     epoch: int = 0,
     index: Tensor | None = None,
     backend: AugmentBackend | None = None,
+    name: str = "views",
 ) -> Path:
     """Writes a PNG with one row per image: the original with its crops drawn in, then one view per spec; gives `out`.
 
     `index` is the images' positions in their dataset (0, 1, ... when None), so that the views are those of a run with
-    that seed and epoch. Views are shown before normalisation. Waits for the device; meant for a handful of images.
+    that seed and epoch. Views of different sizes are drawn to one scale. They are shown with the normalisation undone;
+    where a spec names no mean and std, these images' own stand in. `name` opens the title. Waits for the device; meant
+    for a handful of images.
     """
     if not len(images) or not specs:
         raise InputError(f"images={len(images)}, specs={len(specs)}: a sheet needs at least one of each")
     index = torch.arange(len(images), device=images.device) if index is None else index.to(images.device)
-    specs = [replace(spec, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)) for spec in specs]
-    params = sample_views(specs, ViewKey(seed, epoch, 0, index), *images.shape[2:])
-    batch = Batch(images=images, labels=torch.zeros_like(index), index=index)
+    specs = _filled(specs, images)
     backend = backend or get_backend("auto", images.device)
-    views = make_views(batch, specs, backend, seed=seed, epoch=epoch, dtype=torch.float32)
-    title = f"backend {backend.name}, seed {seed}, epoch {epoch}"
+    batch = Batch(images=images, labels=torch.zeros_like(index), index=index)
+    params = draw_params(batch, specs, seed=seed, epoch=epoch)
+    views = [
+        view * torch.tensor(spec.std, device=view.device)[:, None, None]
+        + torch.tensor(spec.mean, device=view.device)[:, None, None]
+        for view, spec in zip(backend.apply_views(images, params, specs, torch.float32), specs, strict=True)
+    ]
+    sizes = " and ".join(str(size) for size in dict.fromkeys(spec.size for spec in specs))
+    title = f"{name}: {sizes} px, backend {backend.name}, seed {seed}, epoch {epoch}"
     write_atomically(out, _draw(images, views, params, title, index))
     return out
+
+
+def _filled(specs: Sequence[ViewSpec], images: Tensor) -> list[ViewSpec]:
+    std, mean = (values.tolist() for values in torch.std_mean(images.float() / 255, dim=(0, 2, 3), correction=0))
+    std = [max(value, 1e-3) for value in std]
+    return [replace(spec, mean=spec.mean or tuple(mean), std=spec.std or tuple(std)) for spec in specs]
 
 
 def _draw(images: Tensor, views: Sequence[Tensor], params: Sequence[ViewParams], title: str, index: Tensor) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    height, width = len(images), len(views) + 1
-    figure = Figure(figsize=(_CELL_INCHES * width, 1.35 * _CELL_INCHES * height + 0.3), layout="constrained")
+    largest = max(view.shape[-1] for view in views)
+    widths = [1.0] + [max(_NARROWEST, view.shape[-1] / largest) for view in views]
+    captions = [
+        [caption(drawn, row, int(_CELL_INCHES * width / _CHAR_INCHES)) for drawn, width in zip(params, widths[1:])]
+        for row in range(len(images))
+    ]
+    lines = max(text.count("\n") + 1 for row in captions for text in row)
+    pitch = _CELL_INCHES + (lines + 1) * _LINE_INCHES
+    figure = Figure(figsize=(1.08 * _CELL_INCHES * sum(widths), pitch * len(images) + 0.55), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=8)
-    axes = figure.subplots(height, width, squeeze=False)
-    for row in range(height):
-        _show(axes[row, 0], images[row] / 255, f"sample {int(index[row])}\n{images.shape[2]} x {images.shape[3]} px")
+    figure.suptitle(title, fontsize=9)
+    figure.supxlabel(textwrap.fill(_KEY, int(_CELL_INCHES * sum(widths) / _CHAR_INCHES)), fontsize=_FONT_POINTS)
+    axes = figure.subplots(len(images), len(widths), squeeze=False, width_ratios=widths)
+    for row in range(len(images)):
+        _show(axes[row, 0], images[row] / 255, max(images.shape[2:]), 1.0)
+        _label(axes[row, 0], f"sample {int(index[row])}\n{images.shape[2]} x {images.shape[3]} px")
         for column, (view, drawn) in enumerate(zip(views, params, strict=True)):
-            colour = f"C{column}"
-            _outline(axes[row, 0], drawn.crop[row], colour)
-            _show(axes[row, column + 1], view[row], caption(drawn, row), colour)
+            _outline(axes[row, 0], drawn.crop[row].tolist(), f"C{column}")
+            _show(axes[row, column + 1], view[row], largest, widths[column + 1])
+            _outline(axes[row, column + 1], [0, 0, *view.shape[2:]], f"C{column}")
+            _label(axes[row, column + 1], captions[row][column])
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def _show(axis: Any, pixels: Tensor, text: str, colour: str = "black") -> None:
+def _show(axis: Any, pixels: Tensor, side: int, width: float) -> None:
+    """The picture at the foot of a field of `side` x (`width` * `side`) pixels."""
+    height, across = pixels.shape[1:]
     axis.imshow(pixels.clamp(0, 1).permute(1, 2, 0).float().cpu().numpy(), interpolation="nearest")
+    centre = (across - 1) / 2
+    axis.set_xlim(centre - (width * side + 1) / 2, centre + (width * side + 1) / 2)
+    axis.set_ylim(height, height - side - 1)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.set_xlabel(text, fontsize=5.5, family="monospace")
-    for spine in axis.spines.values():
-        spine.set_color(colour)
+    axis.spines[:].set_visible(False)
 
 
-def _outline(axis: Any, crop: Tensor, colour: str) -> None:
+def _label(axis: Any, text: str) -> None:
+    axis.set_xlabel(text, fontsize=_FONT_POINTS, family="monospace", labelpad=2)
+
+
+def _outline(axis: Any, box: Sequence[int], colour: str) -> None:
     from matplotlib.patches import Rectangle
 
-    top, left, height, width = crop.tolist()
+    top, left, height, width = box
     axis.add_patch(Rectangle((left - 0.5, top - 0.5), width, height, fill=False, edgecolor=colour, linewidth=1.2))
 
 
-def caption(params: ViewParams, row: int) -> str:
-    """What was drawn for one view, in three or four short lines; operations that are off are left out."""
-    top, left, height, width = params.crop[row].tolist()
+def caption(params: ViewParams, row: int, width: int = 24) -> str:
+    """What was drawn for one view, in the order it is applied, in lines of up to `width` characters; operations that
+    are off are left out."""
+    parts = [part if len(part) > width else part.replace(" ", _HARD_SPACE) for part in _parts(params, row)]
+    return textwrap.fill(" ".join(parts), width, break_on_hyphens=False).replace(_HARD_SPACE, " ")
+
+
+def _parts(params: ViewParams, row: int) -> list[str]:
+    sigma, noise, angle = (float(column[row]) for column in (params.blur_sigma, params.noise_sigma, params.angle))
+    happened = [
+        ("crop " + _box(params.crop[row]), True),
+        ("shift {},{}".format(*params.shift[row].tolist()), bool(params.shift[row].any())),
+        ("flip", bool(params.flip[row])),
+        ("vertical flip", bool(params.vertical_flip[row])),
+        (f"rotate {angle:.1f}", angle != 0),
+        ("move {},{}".format(*params.translate[row].tolist()), bool(params.translate[row].any())),
+        *((part, True) for part in _jitter(params, row)),
+        ("gray", bool(params.gray[row])),
+        (f"blur {sigma:.2f}", sigma > 0),
+        ("solarize", bool(params.solarize[row])),
+        (f"noise {noise:.2f}", noise > 0),
+        ("erase " + _box(params.erase[row]), bool(params.erase[row, 2] > 0)),
+    ]
+    return [part for part, on in happened if on]
+
+
+def _box(box: Tensor) -> str:
+    top, left, height, width = box.tolist()
+    return f"{height}x{width} at {top},{left}"
+
+
+def _jitter(params: ViewParams, row: int) -> list[str]:
     factors = (params.brightness, params.contrast, params.saturation, params.hue)
     drawn = [float(factor[row]) for factor in factors]
-    lines = [f"crop {height}x{width} at {top},{left}"]
-    if drawn != [1.0, 1.0, 1.0, 0.0]:
-        shown = [f"{_LETTERS[op]}{drawn[op]:.2f}" for op in params.jitter_order[row].tolist()]
-        lines += [" ".join(shown[:2]), " ".join(shown[2:])]
-    words = [name for name in ("flip", "gray", "solarize") if bool(getattr(params, name)[row])]
-    if float(params.blur_sigma[row]) > 0:
-        words.append(f"blur {float(params.blur_sigma[row]):.2f}")
-    return "\n".join([*lines, " ".join(words)])
+    shown = [f"{_LETTERS[op]}{drawn[op]:.2f}" for op in params.jitter_order[row].tolist()]
+    return [] if drawn == [1.0, 1.0, 1.0, 0.0] else [" ".join(shown[:2]), " ".join(shown[2:])]

@@ -2,40 +2,49 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.cli.preset import preset_specs
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.train import TrainResult, resume, train
 
 EXAMPLE = "fastssl train cifar10-barlow --views 4 --projector-dim 256    or: fastssl train --resume runs/RUN"
 
-if TYPE_CHECKING:
-    AnyRecipe = Recipe
-else:
-    AnyRecipe = tyro.extras.subcommand_type_from_defaults(
-        {name: make() for name, make in RECIPES.items()},
-        {name: f"{(make.__doc__ or '').strip()}\n\nExample: {EXAMPLE}" for name, make in RECIPES.items()},
-        prefix_names=False,
-    )
+
+class Unflagged(tuple):
+    """A tuple in which the command-line library does not look for flags: theirs would be those of `spec` again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlagRecipe(Recipe):
+    """A recipe whose fields are flags, but for `more_specs`."""
+
+    more_specs: tyro.conf.Fixed[Unflagged] = field(default_factory=Unflagged)
 
 
 @dataclass(frozen=True)
 class Train:
-    recipe: AnyRecipe
+    recipe: Recipe
+    preset: str | None = None
+    """A named augmentation in place of the recipe's, at its size (`fastssl views --list`); flags of a view apply on top
+    of it, to its first view."""
+    strength: float | None = None
+    """Of a preset that has a dial."""
     runs_dir: Path = Path("runs")
     """Holds one directory per run."""
     fresh: bool = False
     """Start over although a run of this recipe exists."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        return _show(console, partial(train, self.recipe, runs_dir=self.runs_dir, fresh=self.fresh))
+        recipe = Recipe(**{**_fields(self.recipe), "more_specs": tuple(self.recipe.more_specs)})
+        return _show(console, partial(train, recipe, runs_dir=self.runs_dir, fresh=self.fresh))
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,31 @@ class Resume:
 
 
 def command_for(arguments: Sequence[str]) -> type:
-    return Resume if any(a.split("=")[0] == "--resume" for a in arguments) else Train
+    if any(a.split("=")[0] == "--resume" for a in arguments):
+        return Resume
+    any_recipe = tyro.extras.subcommand_type_from_defaults(
+        {name: _with_preset(make(), arguments) for name, make in RECIPES.items()},
+        {name: f"{(make.__doc__ or '').strip()}\n\nExample: {EXAMPLE}" for name, make in RECIPES.items()},
+        prefix_names=False,
+    )
+
+    @dataclass(frozen=True)
+    class AnyTrain(Train):
+        recipe: any_recipe  # pyright: ignore[reportInvalidTypeForm, reportIncompatibleVariableOverride]
+
+    return AnyTrain
+
+
+def _with_preset(recipe: Recipe, arguments: Sequence[str]) -> FlagRecipe:
+    specs = preset_specs(arguments, "--preset", recipe.spec.size)
+    if specs is not None:
+        views = max(recipe.views, len(specs))
+        recipe = dataclasses.replace(recipe, spec=specs[0], more_specs=specs[1:], views=views)
+    return FlagRecipe(**{**_fields(recipe), "more_specs": Unflagged(recipe.more_specs)})
+
+
+def _fields(recipe: Recipe) -> dict[str, Any]:
+    return {f.name: getattr(recipe, f.name) for f in dataclasses.fields(Recipe)}
 
 
 def _show(console: Console, job: Callable[..., TrainResult]) -> dict[str, Any]:

@@ -1,39 +1,91 @@
-"""Draw original images beside their augmented views, with what was drawn for each written under it (PNG)."""
+"""Draw images beside their augmented views, with what was drawn for each written under it (PNG).
 
-from dataclasses import dataclass, field
+`fastssl views --list` names the presets that --spec takes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from fastssl.augment import get_backend
+from fastssl.augment.presets import PRESETS
 from fastssl.augment.sheet import view_sheet
 from fastssl.cli.console import Console
+from fastssl.cli.preset import preset_specs
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from fastssl.views import ViewSpec
 
-EXAMPLE = "fastssl views cifar10 --views 4 --crop-scale 0.2 1 --out views.png"
+EXAMPLE = "fastssl views cifar10 --spec byol --size 96 --out views.png    or: fastssl views --list"
+_VIEWS = 4
 
 
 @dataclass(frozen=True)
 class Command:
     dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """Name of a written dataset, or a .beton file."""
+    preset: Annotated[str | None, tyro.conf.arg(name="spec", metavar="NAME")] = None
+    """A named augmentation; flags of a view apply on top of it, to its first view."""
+    strength: float | None = None
+    """Of a preset that has a dial."""
     out: Path = Path("views.png")
     images: int = 6
     """Rows: images of the training split, in the order of the run's first epoch."""
-    views: int = 4
+    views: int | None = None
+    """Columns; by default 4, or more where the preset has more."""
     seed: int = 0
-    spec: ViewSpec = field(default_factory=ViewSpec)
+    backend: str = "auto"
+    first: ViewSpec = ViewSpec()  # noqa: RUF009  (frozen)
+    more: ClassVar[tuple[ViewSpec, ...]] = ()
+    """Specs of the other views of the preset: no flags, whose names would be those of the first."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        if self.views < 1 or self.images < 1:
-            raise InputError(f"views={self.views}, images={self.images} leave nothing to draw; give 1 or more")
+        specs = (self.first, *self.more)
+        views = max(_VIEWS, len(specs)) if self.views is None else self.views
+        if views < 1 or self.images < 1:
+            raise InputError(f"views={views}, images={self.images} leave nothing to draw; give 1 or more")
+        backend = get_backend(self.backend)
         loader = open_loader("auto", self.dataset, batch_size=self.images, seed=self.seed)
         try:
             batch = next(loader.epoch(0))
         finally:
             loader.close()
-        view_sheet(batch.images, [self.spec] * self.views, self.out, seed=self.seed, index=batch.index)
+        info = loader.info
+        specs = [replace(spec, mean=spec.mean or info.mean, std=spec.std or info.std) for spec in specs]
+        shown = [specs[view % len(specs)] for view in range(views)]
+        view_sheet(batch.images, shown, self.out, seed=self.seed, index=batch.index, backend=backend, name=self._name())
         console.say(f"wrote {self.out}")
         return {"out": str(self.out), "index": batch.index.tolist()}
+
+    def _name(self) -> str:
+        dial = "" if self.strength is None else f" at strength {self.strength:g}"
+        return f"{self.preset or 'views'}{dial} on {self.dataset}"
+
+
+@dataclass(frozen=True)
+class List:
+    list: bool = False
+    """Name the presets and leave."""
+
+    def run(self, console: Console) -> dict[str, Any]:
+        width = max(map(len, PRESETS))
+        for name, preset in PRESETS.items():
+            dial = f" Strength {preset.dial}." if preset.dial else ""
+            console.say(f"{name:{width}}  {preset.layout:15}  {preset.about}{dial}")
+        return {"presets": {name: preset.about for name, preset in PRESETS.items()}}
+
+
+def command_for(arguments: Sequence[str]) -> type:
+    if "--list" in arguments:
+        return List
+    specs = preset_specs(arguments, "--spec") or (ViewSpec(),)
+
+    @dataclass(frozen=True)
+    class Drawn(Command):
+        first: ViewSpec = specs[0]
+        more = specs[1:]
+
+    return Drawn

@@ -1,11 +1,11 @@
 """Recipes on CIFAR-10: ResNet-18 for a GPU, and `nano` variants for a machine without one.
 
-Views are those of the small-projector paper (Agrawal 2023): crops of 8-100 % of the area, flip, colour jitter
-.4/.4/.4 with no hue, grayscale, no blur.
+Views are the preset `small-projector-cifar` (Agrawal 2023) unless the recipe says otherwise; see docs/presets.md.
 """
 
 from dataclasses import replace
 
+from fastssl.augment.presets import get_preset
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
 from fastssl.methods.diet import DIETConfig
 from fastssl.methods.random_encoder import RandomEncoderConfig
@@ -15,9 +15,8 @@ from fastssl.methods.vicreg import VICRegConfig
 from fastssl.models import ModelConfig
 from fastssl.optim import OptimConfig
 from fastssl.recipe import DataConfig, ProbeConfig, Recipe
-from fastssl.views import ViewSpec
 
-VIEW = ViewSpec(size=32, crop_scale=(0.08, 1.0), hue=0.0)
+(VIEW,) = get_preset("small-projector-cifar")
 
 
 def cifar10_simclr() -> Recipe:
@@ -49,8 +48,8 @@ def cifar10_vicreg() -> Recipe:
 
 
 def cifar10_diet() -> Recipe:
-    """DIET at strength 3 without erasing, ResNet-18, long schedule (Ibrahim 2024); not yet run."""
-    spec = replace(VIEW, hue=0.2, jitter_p=0.3, blur_p=0.2)
+    """DIET at strength 3 (preset `diet-3`), ResNet-18, long schedule (Ibrahim 2024); not yet run."""
+    (spec,) = get_preset("diet-3")
     optim = OptimConfig(optimiser="adamw", lr=1e-3, weight_decay=0.05, warmup_fraction=0.02)
     return replace(cifar10_simclr(), name="cifar10-diet", method=DIETConfig(), spec=spec, optim=optim, views=1,
                    batch_size=256, epochs=500)  # fmt: skip

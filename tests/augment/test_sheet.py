@@ -1,5 +1,7 @@
 """The picture of a spec's views."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,17 +26,43 @@ def test_sheet_is_a_readable_picture_and_follows_the_seed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.png", "first.png", "other.png"]
 
 
-def test_caption_names_what_happened_in_order():
-    spec = ViewSpec(jitter_p=1.0, blur_p=1.0, gray_p=1.0, solarize_p=1.0, flip_p=1.0)
-    params = sample(spec, ViewKey(0, 0, 0, torch.arange(3)), 32, 32)
+EVERYTHING = ViewSpec(
+    pad=4, flip_p=1.0, vertical_flip_p=1.0, rotation=90.0, translate=0.2, jitter_p=1.0, gray_p=1.0, blur_p=1.0,
+    solarize_p=1.0, noise_p=1.0, erase_p=1.0,
+)  # fmt: skip
+
+
+def test_caption_names_what_happened_in_order_and_keeps_its_width():
+    params = sample(EVERYTHING, ViewKey(0, 0, 0, torch.arange(3)), 32, 32)
     params.jitter_order[0] = torch.tensor([3, 1, 0, 2])
-    crop, first, second, words = caption(params, 0).split("\n")
-    assert crop.startswith("crop ")
-    assert first.startswith(f"h{float(params.hue[0]):.2f} c")
-    assert second.startswith("b")
-    assert words.startswith("flip gray solarize blur ")
-    plain = sample(ViewSpec.plain(32), ViewKey(0, 0, 0, torch.arange(1)), 32, 32)
-    assert caption(plain, 0) == "crop 32x32 at 0,0\n"
+    for width in (16, 24, 40):
+        text = caption(params, 0, width)
+        assert max(len(line) for line in text.split("\n")) <= width
+        words = ["crop", "shift", "flip", "vertical flip", "rotate", "move",
+                 f"h{float(params.hue[0]):.2f} c", "b", "gray", "blur", "solarize", "noise 0.10", "erase"]  # fmt: skip
+        flat, at = text.replace("\n", " "), 0
+        for word in words:
+            at = flat.index(word, at) + len(word)
+    down, right = params.shift[0].tolist()
+    top, left, height, across = params.erase[0].tolist()
+    assert f"shift {down},{right} " in caption(params, 0, 999)
+    assert caption(params, 0, 999).endswith(f"erase {height}x{across} at {top},{left}")
+
+
+def test_caption_leaves_out_what_is_off():
+    assert caption(sample(ViewSpec.plain(32), ViewKey(0, 0, 0, torch.arange(1)), 32, 32), 0) == "crop 32x32 at 0,0"
+
+
+def test_sheet_draws_views_of_different_sizes_to_one_scale_and_undoes_the_normalisation(tmp_path):
+    """A flat image, its large view, and its small one, which solarizing darkens: areas 1, 1 and 1/4."""
+    images = torch.zeros(1, 3, 40, 40, dtype=torch.uint8)
+    images[:, 0] = images[:, 2] = 200
+    large = replace(ViewSpec.plain(64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    out = view_sheet(images, [large, replace(large, size=32, solarize_p=1.0)], tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    bright, dark = (int((np.abs(sheet - colour).max(-1) < 3).sum()) for colour in ((200, 0, 200), (55, 0, 55)))
+    assert bright > 10_000
+    assert abs(dark / bright - 1 / 8) < 0.02
 
 
 def test_sheet_of_nothing_is_refused(tmp_path):

@@ -1,12 +1,16 @@
 """Each command does its job through the front door, in words and as one JSON document."""
 
+import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
+from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.cli import COMMANDS
+from fastssl.recipe import Recipe
 
 SUBCOMMANDS = [("beton", action) for action in ("write", "inspect", "verify", "export")]
 
@@ -68,6 +72,20 @@ def test_views_draws_a_sheet(fastssl, written, tmp_path):
     assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_views_lists_the_presets(fastssl):
+    outcome = fastssl("views", "--list", "--json")
+    assert outcome.status == 0
+    assert list(outcome.document["presets"]) == list(PRESETS)
+    assert all(f"{name} " in outcome.out for name in PRESETS)
+
+
+@pytest.mark.parametrize("spec", [["--spec", "dino", "--size", "32"], ["--spec", "simclr", "--strength", "0.3"]])
+def test_views_draws_a_preset(fastssl, written, tmp_path, spec):
+    outcome = fastssl("views", "demo", *spec, "--images", "1", "--backend", "reference", "--out", "views.png")
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
+
+
 TINY = ["--batch-size", "16", "--epochs", "2", "--probes", "1", "--knn-k", "5", "--device", "cpu"]
 
 
@@ -81,6 +99,24 @@ def test_train_then_report(fastssl, written, tmp_path):
     assert {p.name for p in tmp_path.glob("curve.*")} == {"curve.png", "curve.svg", "curve.csv"}
     (row,) = [row for row in reported.document["rows"] if row["method"] == "barlow_twins"]
     assert row["ridge"] == trained.document["metrics"]["ridge"]
+
+
+@pytest.mark.parametrize(("preset", "flags", "sizes"), [
+    ("byol", ["--blur-p", "0.25"], [32, 32]),
+    ("swav", ["--views", "9"], [32] * 2 + [14] * 6 + [32]),
+    ("simclr", ["--strength", "0.5", "--size", "24", "--views", "3"], [24] * 3),
+])  # fmt: skip
+def test_train_with_a_preset_keeps_its_specs_in_the_run(fastssl, written, tmp_path, preset, flags, sizes):
+    trained = fastssl("train", "demo-simclr", *TINY, "--preset", preset, *flags, "--json")
+    assert trained.status == 0, trained.err
+    recipe = Recipe.from_json(json.loads(next(tmp_path.glob("runs/*/recipe.json")).read_text())["recipe"])
+    assert [spec.size for spec in recipe.specs((0.5,) * 3, (0.2,) * 3)] == sizes
+    strength = 0.5 if preset == "simclr" else None
+    first, *more = get_preset(preset, size=sizes[0], strength=strength)
+    assert recipe.more_specs == tuple(more)
+    assert recipe.spec == (replace(first, blur_p=0.25) if preset == "byol" else first)
+    shown = " + ".join(f"{sizes.count(size)} x {size}" for size in dict.fromkeys(sizes))
+    assert f"simclr, {shown} px" in trained.out
 
 
 def test_train_refuses_a_run_that_exists_until_told(fastssl, written):

@@ -1,0 +1,42 @@
+"""A preset asked for on the command line, found before the flags are made: its numbers are then the flags' defaults."""
+
+from collections.abc import Sequence
+
+from fastssl.augment.presets import Specs, get_preset
+from fastssl.cli.parse import WrongUse
+from fastssl.errors import InputError
+
+
+def preset_specs(arguments: Sequence[str], flag: str, size: int | None = None) -> Specs | None:
+    """The specs of the preset that `flag` (and `--strength`, `--size`) name, or None. `size` is that without `--size`.
+
+    Errors: `WrongUse` for a preset that cannot be made, and for a strength without one.
+    """
+    name, strength, side = (_given(arguments, asked) for asked in (flag, "--strength", "--size"))
+    if name is None and strength is not None:
+        raise WrongUse(f"strength={strength} has no effect without a preset; give {flag} NAME")
+    if name is None:
+        return None
+    try:
+        size = size if side is None else int(_number(side, "size"))
+        return get_preset(name, size=size, strength=None if strength is None else _number(strength, "strength"))
+    except InputError as error:
+        raise WrongUse(str(error)) from None
+
+
+def _given(arguments: Sequence[str], flag: str) -> str | None:
+    """What follows the flag, as `--flag value` or `--flag=value`; the last one counts."""
+    found = None
+    for argument, after in zip(arguments, [*arguments[1:], ""]):
+        if argument == flag:
+            found = after
+        elif argument.startswith(f"{flag}="):
+            found = argument.partition("=")[2]
+    return found
+
+
+def _number(text: str, field: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{field}={text} is not a number; give one") from None
