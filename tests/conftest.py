@@ -1,10 +1,15 @@
 """Fixtures shared by rooms: betons small enough to be written by a test."""
 
+import os
 import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; read when triton is first imported
 
 from fastssl.data.arrays import array_source
 from fastssl.data.options import WriteOptions
