@@ -1,6 +1,6 @@
 """The operations on values of the compiled pass: colour jitter, gray, blur, solarize.
 
-A view is `view` (3, p) where places do not matter, or `columnar` (3, s, >= s), x before y, where they do.
+A view is `flat` (3, s * s) where places do not matter, `view` (3, s, s) where they do.
 
 All constants are float32: a Python float would lift a whole loop to float64.
 """
@@ -25,31 +25,31 @@ def _unit(value: Any) -> Any:
 
 
 @compiled()
-def clip(view: Any) -> None:
+def clip(flat: Any) -> None:
     for channel in range(3):
-        plane = view[channel]
+        plane = flat[channel]
         for p in range(len(plane)):
             plane[p] = _unit(plane[p])
 
 
 @compiled()
-def adjust(view: Any, op: int, factor: Any, size: int) -> None:
+def adjust(flat: Any, op: int, factor: Any, size: int) -> None:
     """One colour operation; nothing happens at its neutral factor."""
     if op == HUE:
         if factor != _ZERO:
-            _turn_hue(view, factor * _SIX)
+            _turn_hue(flat, factor * _SIX)
     elif factor != _ONE:
         if op == BRIGHTNESS:
-            _blend_with(view, _ZERO, factor)
+            _blend_with(flat, _ZERO, factor)
         elif op == CONTRAST:
-            _blend_with(view, _sum_gray(view) / np.float32(size * size), factor)
+            _blend_with(flat, _sum_gray(flat) / np.float32(size * size), factor)
         elif op == SATURATION:
-            _saturate(view, factor)
+            _saturate(flat, factor)
 
 
 @compiled(fastmath=FAST)
-def _sum_gray(view: Any) -> Any:
-    red, green, blue = view[0], view[1], view[2]
+def _sum_gray(flat: Any) -> Any:
+    red, green, blue = flat[0], flat[1], flat[2]
     total = _ZERO
     for p in range(len(red)):
         total += red[p] * _RED + green[p] * _GREEN + blue[p] * _BLUE
@@ -57,17 +57,17 @@ def _sum_gray(view: Any) -> Any:
 
 
 @compiled(fastmath=FAST)
-def _blend_with(view: Any, other: Any, factor: Any) -> None:
+def _blend_with(flat: Any, other: Any, factor: Any) -> None:
     rest = other * (_ONE - factor)
     for channel in range(3):
-        plane = view[channel]
+        plane = flat[channel]
         for p in range(len(plane)):
             plane[p] = _unit(plane[p] * factor + rest)
 
 
 @compiled(fastmath=FAST)
-def _saturate(view: Any, factor: Any) -> None:
-    red, green, blue = view[0], view[1], view[2]
+def _saturate(flat: Any, factor: Any) -> None:
+    red, green, blue = flat[0], flat[1], flat[2]
     for p in range(len(red)):
         rest = (red[p] * _RED + green[p] * _GREEN + blue[p] * _BLUE) * (_ONE - factor)
         red[p] = _unit(red[p] * factor + rest)
@@ -85,9 +85,9 @@ def _channel(hue: Any, offset: Any, top: Any, chroma: Any) -> Any:
 
 
 @compiled(fastmath=FAST)
-def _turn_hue(view: Any, sixths: Any) -> None:
+def _turn_hue(flat: Any, sixths: Any) -> None:
     """`colour.adjust_hue`; one wrap at either end is the remainder, as hue lies in -1..5 and its turn in -3..3."""
-    reds, greens, blues = view[0], view[1], view[2]
+    reds, greens, blues = flat[0], flat[1], flat[2]
     for p in range(len(reds)):
         red, green, blue = reds[p], greens[p], blues[p]
         top = max(green, red)
@@ -108,8 +108,8 @@ def _turn_hue(view: Any, sixths: Any) -> None:
 
 
 @compiled(fastmath=FAST)
-def make_gray(view: Any) -> None:
-    red, green, blue = view[0], view[1], view[2]
+def make_gray(flat: Any) -> None:
+    red, green, blue = flat[0], flat[1], flat[2]
     for p in range(len(red)):
         gray = red[p] * _RED + green[p] * _GREEN + blue[p] * _BLUE
         red[p], green[p], blue[p] = gray, gray, gray
@@ -123,39 +123,42 @@ def _mirror(position: int, size: int) -> int:
 
 
 @compiled(fastmath=FAST)
-def blur(columnar: Any, sigma: Any, num_taps: int, line: Any, spare: Any) -> None:
-    """Along y through a mirrored line, then along x by whole columns."""
-    size, radius = columnar.shape[1], num_taps // 2
+def blur(view: Any, sigma: Any, num_taps: int, line: Any, spare: Any) -> None:
+    """Along x through a mirrored line, then along y by whole rows; the two taps at one distance share their weight."""
+    size, radius = view.shape[1], num_taps // 2
     taps = np.empty(num_taps, np.float64)
     for t in range(num_taps):
         taps[t] = np.exp(-0.5 * ((t - radius) / np.float64(sigma)) ** 2)
     weights = (taps / taps.sum()).astype(np.float32)
     for channel in range(3):
-        for x in range(size):
-            source, target = columnar[channel, x], spare[x]
+        for y in range(size):
+            source, target = view[channel, y], spare[y]
             inside = line[radius:]
-            for y in range(size):
-                inside[y] = source[y]
+            for x in range(size):
+                inside[x] = source[x]
+                target[x] = weights[radius] * source[x]
             for edge in range(radius):
                 line[edge] = source[radius - edge]
                 inside[size + edge] = source[size - 2 - edge]
-            target[:] = _ZERO
-            for t in range(num_taps):
-                weight, shifted = weights[t], line[t:]
-                for y in range(size):
-                    target[y] += weight * shifted[y]
-        for x in range(size):
-            target = columnar[channel, x]
-            target[:] = _ZERO
-            for t in range(num_taps):
-                weight, source = weights[t], spare[_mirror(x + t - radius, size)]
-                for y in range(len(target)):
-                    target[y] += weight * source[y]
+            for t in range(radius):
+                _add_two(target, weights[t], line[t:], line[2 * radius - t :])
+        for y in range(size):
+            target, source = view[channel, y], spare[y]
+            for x in range(size):
+                target[x] = weights[radius] * source[x]
+            for t in range(radius):
+                _add_two(target, weights[t], spare[_mirror(y + t - radius, size)], spare[_mirror(y + radius - t, size)])
+
+
+@compiled(fastmath=FAST)
+def _add_two(target: Any, weight: Any, one: Any, other: Any) -> None:
+    for x in range(len(target)):
+        target[x] += weight * (one[x] + other[x])
 
 
 @compiled()
-def solarize(view: Any, threshold: Any) -> None:
+def solarize(flat: Any, threshold: Any) -> None:
     for channel in range(3):
-        plane = view[channel]
+        plane = flat[channel]
         for p in range(len(plane)):
             plane[p] = _ONE - plane[p] if plane[p] >= threshold else plane[p]

@@ -1,14 +1,10 @@
 """The compiled pass of the CPU backend: one image at a time, all its operations while it lies in cache.
 
 Bytes per view of s px from an image of h x w: 3 h w read at most (the crop; four times that from floats), 12 s^2
-written (6 s^2 in bfloat16); the scratch in between is 12 s^2 for the view and 128 times the crop's width in values,
-so a view of 32 px never leaves the first cache.
+written (6 s^2 in bfloat16); the scratch in between is 12 s^2 for the view and 192 per pixel of the crop's width, so
+a view of 32 px never leaves the first cache.
 
-The view is held transposed, `view[channel, x, y]` with y cut into tiles: the vertical filter runs along whole source
-rows, its rows are stored as columns, and the horizontal filter then runs along y, so that every inner loop is long,
-contiguous and free of branches, which is what LLVM turns into vector instructions. No colour operation cares which way
-x runs. Values between the size and the end of the last tile start at 0 and stay 0 up to the contrast, the only
-operation that looks at the whole view, so they never count in its mean.
+A view is held as three planes: `view` (3, s, s), or `flat` (3, s * s) where places do not matter.
 """
 
 from typing import Any, NamedTuple
@@ -18,7 +14,7 @@ import numpy as np
 from fastssl.augment.compiled import FAST, compiled
 from fastssl.augment.cpu_colour import adjust, blur, clip, make_gray, solarize
 from fastssl.augment.cpu_noise import add_noise
-from fastssl.augment.cpu_resize import TILE, filter_tables, resize_crop, warp
+from fastssl.augment.cpu_resize import make_scratch, resize_crop, warp
 from fastssl.views import (
     ANGLE_AT,
     BRIGHTNESS_AT,
@@ -31,6 +27,8 @@ from fastssl.views import (
     SOLARIZE_AT,
     TRANSLATE_AT,
 )
+
+_U1, _U2, _U3 = np.uint64(1), np.uint64(2), np.uint64(3)
 
 
 class Settings(NamedTuple):
@@ -59,39 +57,36 @@ def make_views(images: Any, table: Any, floats: Any, settings: Settings, out: An
     """
     height, row = images.shape[1:]
     size = settings.size
-    tiles = -(-size // TILE)
-    tiled = np.zeros((3, size, tiles, TILE), np.float32)
-    view, columnar = tiled.reshape(3, size * tiles * TILE), tiled.reshape(3, size, tiles * TILE)
-    spare = np.zeros((size, tiles * TILE), np.float32)
+    view = np.zeros((3, size, size), np.float32)
+    flat, spare = view.reshape(3, size * size), np.zeros((size, size), np.float32)
     framed = np.zeros((size + 3) * (size + 3), np.float32)
-    buffer = np.zeros(max(row, size + settings.blur_taps), np.float32)
-    columns = np.zeros((row + 3, TILE), np.float32)
-    tables = filter_tables(height, row // 3, settings)
+    line = np.zeros(size + settings.blur_taps, np.float32)
+    scratch = make_scratch(height, row // 3, settings)
     for i in range(len(images)):
         words, reals = table[i], floats[i]
-        resize_crop(images[i], words, settings, tables, buffer, columns, tiled)
+        resize_crop(images[i], words, settings, scratch, view)
         if settings.cubic:
-            clip(view)
+            clip(flat)
         if reals[ANGLE_AT] != 0 or words[TRANSLATE_AT] != 0 or words[TRANSLATE_AT + 1] != 0:
-            warp(columnar, reals[ANGLE_AT], words, framed)
+            warp(view, reals[ANGLE_AT], words, framed)
         for step in range(4):
             op = words[ORDER_AT + step]
-            adjust(view, op, reals[BRIGHTNESS_AT + op], size)
+            adjust(flat, op, reals[BRIGHTNESS_AT + op], size)
         if words[GRAY_AT]:
-            make_gray(view)
+            make_gray(flat)
         if reals[SIGMA_AT] > 0:
-            blur(columnar, reals[SIGMA_AT], settings.blur_taps, buffer, spare)
+            blur(view, reals[SIGMA_AT], settings.blur_taps, line, spare)
         if words[SOLARIZE_AT]:
-            solarize(view, np.float32(settings.threshold))
+            solarize(flat, np.float32(settings.threshold))
         if reals[NOISE_AT] > 0:
-            add_noise(columnar, reals[NOISE_AT], (_word(words[NOISE_KEY_AT]), _word(words[NOISE_KEY_AT + 1])))
+            add_noise(flat, reals[NOISE_AT], (_word(words[NOISE_KEY_AT]), _word(words[NOISE_KEY_AT + 1])))
         if settings.halves:
             halves = out[i].reshape(size, size, 3)
-            _write_halves(columnar, settings, halves)
+            _write_halves(flat, settings, out[i].reshape(-1))
             _erase(halves, words[ERASE_AT:], _half(np.float32(settings.erase_value)))
         else:
             values = out[i].view(np.float32).reshape(size, size, 3)
-            _write(columnar, settings, values)
+            _write(flat, settings, values.reshape(-1))
             _erase(values, words[ERASE_AT:], np.float32(settings.erase_value))
 
 
@@ -109,35 +104,33 @@ def _half(value: Any) -> Any:
 
 
 @compiled(fastmath=FAST)
-def _write(view: Any, settings: Settings, out: Any) -> None:
-    """Normalised, transposed back, channels last; in blocks, so that neither side is read or written by lone lines."""
-    size = settings.size
+def _write(flat: Any, settings: Settings, out: Any) -> None:
+    """Normalised, channels last."""
     red, green, blue = settings.mean
     mean_red, mean_green, mean_blue = np.float32(red), np.float32(green), np.float32(blue)
     red, green, blue = settings.inverse_std
     per_red, per_green, per_blue = np.float32(red), np.float32(green), np.float32(blue)
-    for block in range(0, size, TILE):
-        for y in range(block, min(block + TILE, size)):
-            for x in range(size):
-                out[y, x, 0] = (view[0, x, y] - mean_red) * per_red
-                out[y, x, 1] = (view[1, x, y] - mean_green) * per_green
-                out[y, x, 2] = (view[2, x, y] - mean_blue) * per_blue
+    reds, greens, blues = flat[0], flat[1], flat[2]
+    for p in range(np.uint64(len(reds))):
+        at = _U3 * p
+        out[at] = (reds[p] - mean_red) * per_red
+        out[at + _U1] = (greens[p] - mean_green) * per_green
+        out[at + _U2] = (blues[p] - mean_blue) * per_blue
 
 
 @compiled(fastmath=FAST)
-def _write_halves(view: Any, settings: Settings, out: Any) -> None:
+def _write_halves(flat: Any, settings: Settings, out: Any) -> None:
     """`_write` in bfloat16."""
-    size = settings.size
     red, green, blue = settings.mean
     mean_red, mean_green, mean_blue = np.float32(red), np.float32(green), np.float32(blue)
     red, green, blue = settings.inverse_std
     per_red, per_green, per_blue = np.float32(red), np.float32(green), np.float32(blue)
-    for block in range(0, size, TILE):
-        for y in range(block, min(block + TILE, size)):
-            for x in range(size):
-                out[y, x, 0] = _half((view[0, x, y] - mean_red) * per_red)
-                out[y, x, 1] = _half((view[1, x, y] - mean_green) * per_green)
-                out[y, x, 2] = _half((view[2, x, y] - mean_blue) * per_blue)
+    reds, greens, blues = flat[0], flat[1], flat[2]
+    for p in range(np.uint64(len(reds))):
+        at = _U3 * p
+        out[at] = _half((reds[p] - mean_red) * per_red)
+        out[at + _U1] = _half((greens[p] - mean_green) * per_green)
+        out[at + _U2] = _half((blues[p] - mean_blue) * per_blue)
 
 
 @compiled()

@@ -55,17 +55,15 @@ def _noisy(value: Any, noise: Any) -> Any:
 
 
 @compiled(fastmath=FAST)
-def add_noise(columnar: Any, sigma: Any, key: tuple[int, int]) -> None:
-    """sigma times a normal number added to every value of `columnar` (3, s, >= s), then cut to 0-1.
+def add_noise(flat: Any, sigma: Any, key: tuple[int, int]) -> None:
+    """sigma times a normal number added to every value of `flat` (3, s * s), then cut to 0-1.
 
-    Pixel p = y s + x has the four words of Philox at counter (p, 0, 0, 0): a radius and an angle for red and green,
-    and another pair for blue (Box and Muller 1958). What lies past row s is overwritten with noise of its own.
+    Pixel p has the four words of Philox at counter (p, 0, 0, 0): a radius and an angle for red and green, and another
+    pair for blue (Box and Muller 1958), as in `noise`.
     """
-    size = columnar.shape[1]
-    for x in range(size):
-        red, green, blue = columnar[0, x], columnar[1, x], columnar[2, x]
-        for y in range(len(red)):
-            first, second, third, fourth = _philox((y * size + x, 0, 0, 0), key)
-            far, (across, up) = sigma * _radius(first), _turn(second)
-            red[y], green[y] = _noisy(red[y], far * across), _noisy(green[y], far * up)
-            blue[y] = _noisy(blue[y], sigma * _radius(third) * _turn(fourth)[0])
+    red, green, blue = flat[0], flat[1], flat[2]
+    for p in range(len(red)):
+        first, second, third, fourth = _philox((p, 0, 0, 0), key)
+        far, (across, up) = sigma * _radius(first), _turn(second)
+        red[p], green[p] = _noisy(red[p], far * across), _noisy(green[p], far * up)
+        blue[p] = _noisy(blue[p], sigma * _radius(third) * _turn(fourth)[0])
