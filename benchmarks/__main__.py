@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.cases import groups
-from fastssl.report.costs import augment_tables, load_timings
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,11 +35,20 @@ def main() -> int:
         print(f"{group}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
         failed += [group] * bool(code)
     if records.exists():
-        for table in augment_tables(load_timings([records], skip=before)):
-            print(f"\n{table.title}\n\n{table.markdown()}")
+        _print_tables(records, before)
     if failed:
         print(f"went wrong: {', '.join(failed)}; the reasons stand above", file=sys.stderr)
     return bool(failed)
+
+
+def _print_tables(records: Path, before: int) -> None:
+    if find_spec("polars") is None:
+        print("the tables need polars, which is not installed; make them elsewhere from the records", file=sys.stderr)
+        return
+    from fastssl.report.costs import augment_tables, load_timings
+
+    for table in augment_tables(load_timings([records], skip=before)):
+        print(f"\n{table.title}\n\n{table.markdown()}")
 
 
 def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:

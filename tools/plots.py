@@ -1,7 +1,10 @@
-"""Redraws every committed figure and the README's table from the committed records.
+"""Redraws every committed figure, and the tables of the README and of docs/, from the committed records.
 
-python tools/plots.py            # rewrite results/figures/ and the README's block
-python tools/plots.py --check    # exit 1 if the README's table is stale
+python tools/plots.py            # rewrite results/figures/ and the tables
+python tools/plots.py --check    # exit 1 if a table is stale
+
+A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
+(its path below results/, without ending), or `<!-- table: augment -->` ... for every benchmark of the augmentation.
 """
 
 import argparse
@@ -11,53 +14,79 @@ from pathlib import Path
 
 import polars as pl
 
+from fastssl.report.costs import SUITE, augment_tables, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
 from fastssl.report.tables import budget_table
+from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
 LABELS = {"train/cpu-amd-epyc-2core/cifar10-ten-minutes": "CIFAR-10 (JPEG)"}
 """What to call a campaign's dataset when its name says too little: a JPEG copy of CIFAR-10 is not CIFAR-10."""
+UNMEASURED = "No campaign has been recorded yet."
 
 
-def campaigns() -> list[Path]:
-    """Every committed set of training records: results/<suite>/<machine>/<campaign>.jsonl."""
-    return sorted((ROOT / "results").glob("*/*/*.jsonl"))
+def campaigns(results: Path, suite: str) -> list[Path]:
+    """Committed records of one suite ("train", "augment"): results/<folder>/<machine>/<campaign>.jsonl."""
+    return [path for path in sorted(results.glob("*/*/*.jsonl")) if read_records([path])[0]["suite"] == suite]
 
 
-def load(path: Path) -> pl.DataFrame:
-    return load_runs([path], LABELS.get(str(path.relative_to(ROOT / "results").with_suffix(""))))
+def documents(root: Path) -> list[Path]:
+    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
 
 
-def with_tables(text: str) -> str:
-    """The README with each block between `<!-- table: CAMPAIGN -->` and its end replaced by that campaign's table."""
+def load(path: Path, results: Path) -> pl.DataFrame:
+    return load_runs([path], LABELS.get(str(path.relative_to(results).with_suffix(""))))
+
+
+def with_tables(text: str, results: Path) -> str:
+    """The document with each block between `<!-- table: NAME -->` and its end made anew."""
 
     def table(found: re.Match[str]) -> str:
-        begin, name, end = found.group(1), found.group(2), found.group(3)
-        frame = load(ROOT / "results" / f"{name}.jsonl")  # raises for a campaign that is not there
-        return f"{begin}\n{budget_table(frame).markdown().strip()}\n{end}"
+        begin, name, end = found.groups()
+        if name == SUITE:
+            body = augment_text(results)
+        else:  # raises for a campaign that is not there
+            body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
+        return f"{begin}\n{body}\n{end}"
 
     return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
 
 
+def augment_text(results: Path) -> str:
+    """Every campaign of the suite under a heading of its own: numbers of two campaigns never share a table."""
+    parts = []
+    for path in campaigns(results, SUITE):
+        frame = load_timings([path])
+        parts.append(f"## {path.parent.name}, {path.stem}")
+        parts += [f"**{table.title}**\n\n{table.markdown()}" for table in augment_tables(frame)]
+    return "\n\n".join(parts) or UNMEASURED
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the README's tables are stale")
-    check = parser.parse_args().check
-    readme = ROOT / "README.md"
-    fresh = with_tables(readme.read_text())
-    if check:
-        if fresh != readme.read_text():
-            print("README.md: its tables are not those of the records; run `make plots`", file=sys.stderr)
-            return 1
-        return 0
-    for path in campaigns():
-        frame = load(path)
-        suite, machine = path.relative_to(ROOT / "results").parts[:2]
-        out = ROOT / "results" / "figures" / f"{suite}-{machine}-{path.stem}"
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is stale")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout, with README.md, docs/ and results/")
+    options = parser.parse_args()
+    root = options.root
+    results = root / "results"
+    fresh = {path: with_tables(path.read_text(), results) for path in documents(root)}
+    stale = [path for path, text in fresh.items() if text != path.read_text()]
+    if options.check:
+        for path in stale:
+            print(
+                f"{path.relative_to(root)}: its tables are not those of the records; run `make plots`", file=sys.stderr
+            )
+        return bool(stale)
+    for path in campaigns(results, "train"):
+        frame = load(path, results)
+        suite, machine = path.relative_to(results).parts[:2]
+        out = results / "figures" / f"{suite}-{machine}-{path.stem}"
         for file in (*budget_figure(frame, out), budget_csv(frame, out)):
-            print(f"wrote {file.relative_to(ROOT)}")
-    readme.write_text(fresh)
+            print(f"wrote {file.relative_to(root)}")
+    for path in stale:
+        path.write_text(fresh[path])
+        print(f"wrote {path.relative_to(root)}")
     return 0
 
 

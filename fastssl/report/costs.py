@@ -27,6 +27,9 @@ STAGES = (": sample", ": apply")
 OPERATIONS = "ops-"
 """Groups whose cases are one operation each: they make a table of operations by contestants."""
 
+REASON = 160
+"""Characters of a reason that a table shows; the record has all of it."""
+
 COLUMNS: dict[str, Any] = {
     "group": pl.String,
     "case": pl.String,
@@ -158,8 +161,14 @@ def pipeline_table(case: pl.DataFrame) -> CostTable:
     header = ("contestant", "us per view", "CPU us per view", f"times {ours['contestant'] if ours else 'ours'}",
               "share of copy bound", *(("launches per batch",) if on_gpu else ()))  # fmt: skip
     body = [_measured_cells(row, ours, ceiling, on_gpu) for row in measured]
-    body += [(f"{row['contestant']}: {row['outcome']} ({row['reason']})", *[""] * (len(header) - 1)) for row in others]
+    body += [(_why_not(row), *[""] * (len(header) - 1)) for row in others]
     return CostTable(_title(case), header, tuple(body), _note(case))
+
+
+def _why_not(row: dict[str, Any]) -> str:
+    reason = " ".join(row["reason"].replace("|", "/").split())
+    shown = reason if len(reason) <= REASON else f"{reason[:REASON]} ..."
+    return f"{row['contestant']}: {row['outcome']} ({shown})"
 
 
 def _measured_cells(

@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Everything of this project that needs a GPU, on a bare machine without a network.
+#
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|augment|operations|train|all] ...
+#
+# Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
+# run. At most seven files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
+#
+#   OUT      folder for the results                             (runs/gpu-suite)
+#   DEVICE   cuda or cpu                                        (cuda)
+#   PYTHON   an interpreter that has torch                      (.venv/bin/python where there is one, else python3)
+#   WHEELS   a folder made by prepare_offline.sh: its wheels are installed beside PYTHON's packages, its betons are used
+#   BUDGET_S seconds of training clock per recipe               (120, quick 5)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
+PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
+QUICK="" PIECES=()
+for word in "$@"; do
+  case $word in
+    --quick) QUICK=--quick ;;
+    environment | parity | augment | operations | train) PIECES+=("$word") ;;
+    all) PIECES+=(environment parity augment operations train) ;;
+    *) echo "gpu_suite: '$word' is no piece; give environment, parity, augment, operations, train or all" >&2; exit 2 ;;
+  esac
+done
+[[ $DEVICE == cuda || $DEVICE == cpu ]] || { echo "gpu_suite: DEVICE=$DEVICE is unknown; give cuda or cpu" >&2; exit 2; }
+((${#PIECES[@]})) || PIECES=(environment parity augment operations train)
+BUDGET_S=${BUDGET_S:-$([[ $QUICK ]] && echo 5 || echo 120)}
+[[ $DEVICE == cuda ]] && unset TRITON_INTERPRET  # the compiled kernels, not the interpreter
+mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd)
+SCRATCH=$(mktemp -d) && trap 'rm -rf "$SCRATCH"' EXIT
+export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1
+
+if [[ $WHEELS ]]; then
+  "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/site" "$WHEELS"/*.whl ||
+    { echo "gpu_suite: the wheels in $WHEELS do not fit $("$PYTHON" --version)" >&2; exit 2; }
+  PYTHONPATH=$SCRATCH/site:$PYTHONPATH
+  if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
+fi
+BETONS=${FASTSSL_BETONS:-datasets/betons}
+
+environment() {
+  { "$PYTHON" --version
+    git rev-parse HEAD 2>/dev/null
+    if command -v nvidia-smi >/dev/null; then nvidia-smi; nvidia-smi -q -d CLOCK; fi
+    "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
+  [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
+    { echo "torch sees no CUDA device" >&2; return 1; }
+  "$PYTHON" -m fastssl.cli doctor --json >"$OUT/doctor.json"
+}
+
+parity() {
+  local marks=gpu folders=(tests/parity tests/augment tests/kernels tests/data tests/train tests/telemetry)
+  [[ $DEVICE == cpu ]] && marks="not gpu and not network and not slow" folders=(tests/kernels)
+  "$PYTHON" -m pytest -m "$marks" "${folders[@]}" -p no:cacheprovider -rfE >"$OUT/parity.log" 2>&1
+  local code=$?
+  tail -n 5 "$OUT/parity.log"
+  return $code
+}
+
+measure() {
+  local code=0
+  "$PYTHON" -m benchmarks --device "$DEVICE" --records "$OUT/augment.jsonl" $QUICK --groups "$@" >>"$OUT/augment.log" 2>&1 || code=$?
+  tail -n 40 "$OUT/augment.log"
+  return $code
+}
+
+augment() {
+  if [[ $QUICK ]]; then measure simclr-32; else measure simclr-32 simclr-224-no-blur simclr-224 byol-224; fi
+}
+
+operations() {
+  if [[ $QUICK ]]; then measure ops-32; else measure ops-32 ops-224; fi
+}
+
+train() {
+  local recipe=demo-simclr code=0
+  [[ $DEVICE == cuda && -e $BETONS/cifar10-train.beton ]] && recipe=cifar10-simclr
+  echo "recipe $recipe, $BUDGET_S s"
+  "$PYTHON" -m fastssl.cli train "$recipe" --device "$DEVICE" --epochs None --budget-s "$BUDGET_S" \
+    --runs-dir "$SCRATCH/runs" >"$OUT/train.log" 2>&1 || code=$?
+  cat "$SCRATCH"/runs/*/records.jsonl >>"$OUT/train.jsonl" 2>/dev/null || code=1
+  tail -n 5 "$OUT/train.log"
+  return $code
+}
+
+export -f environment parity measure augment operations train
+export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
+FAILED=()
+for piece in "${PIECES[@]}"; do
+  echo "== $piece"
+  begun=$SECONDS
+  timeout --kill-after=15 "$PIECE_S" bash -uo pipefail -c "$piece" || FAILED+=("$piece ($?)")
+  echo "== $piece: $((SECONDS - begun)) s"
+done
+ls -l "$OUT"
+((${#FAILED[@]} == 0)) || { echo "gpu_suite: failed: ${FAILED[*]}" >&2; exit 1; }

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Collects what a machine without a network lacks beside torch: wheels, and betons if any are named.
+#
+#   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ...]]
+#   benchmarks/prepare_offline.sh offline 3.12 datasets/betons/cifar10-*.beton
+#
+# PYTHON_VERSION is that of the other machine (x86-64 Linux); the default is this one's. With this machine's own version
+# ffcv is built here, for it has no wheels; for another one it is left out, and the resident loader serves instead.
+# Then carry FOLDER and run: WHEELS=FOLDER benchmarks/gpu_suite.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+[[ $# -ge 1 ]] || { echo "prepare_offline: give a folder" >&2; exit 2; }
+FOLDER=$1
+PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
+HERE=$("$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+VERSION=${2:-$HERE}
+[[ $VERSION =~ ^3\.1[0-3]$ ]] || { echo "prepare_offline: PYTHON_VERSION=$VERSION; give 3.10 to 3.13" >&2; exit 2; }
+# Not torch, torchvision, triton, numpy and numba, which fit that machine's CUDA; not polars and matplotlib, which only
+# draw, and can do that here from the records.
+NAMES=(kornia kornia_rs tyro docstring_parser typeguard jaxtyping wadler_lindig beartype zstandard rich markdown-it-py mdurl
+       pygments pytest-benchmark py-cpuinfo2 pytest-timeout hypothesis sortedcontainers)
+[[ $VERSION == "$HERE" ]] || echo "prepare_offline: no ffcv for Python $VERSION from Python $HERE" >&2
+mkdir -p "$FOLDER"
+platforms=()
+for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${glibc}_x86_64"); done
+"$PYTHON" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$VERSION" \
+  --implementation cp "${platforms[@]}" --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
+  -c constraints.txt -d "$FOLDER" "${NAMES[@]}"
+if [[ $VERSION == "$HERE" ]]; then
+  "$PYTHON" -m pip wheel -q --disable-pip-version-check --no-deps -c constraints.txt -w "$FOLDER" ffcv
+fi
+for beton in "${@:3}"; do
+  cp "$beton" "$beton.json" "$FOLDER"/
+done
+du -sh "$FOLDER"
