@@ -42,7 +42,8 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         plain = inspect.unwrap(function)
         assert isinstance(plain, FunctionType)
         copy = FunctionType(plain.__code__, plain.__globals__, plain.__name__, plain.__defaults__, plain.__closure__)
-        copy.__qualname__, copy.__doc__ = f"{plain.__qualname__}_{_digest()}", plain.__doc__
+        copy.__module__, copy.__doc__ = plain.__module__, plain.__doc__
+        copy.__qualname__ = f"{plain.__qualname__}_{_digest()}"
         try:
             return numba.njit(nogil=True, error_model="numpy", cache=True, **options)(copy)
         except RuntimeError:

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastssl.augment.compiled import FAST, compiled
 from fastssl.augment.cpu_colour import adjust, blur, clip, make_gray, solarize
-from fastssl.augment.cpu_noise import add_noise
+from fastssl.augment.cpu_noise import BLOCK, add_noise
 from fastssl.augment.cpu_resize import make_scratch, resize_crop, warp
 from fastssl.views import (
     ANGLE_AT,
@@ -61,6 +61,7 @@ def make_views(images: Any, table: Any, floats: Any, settings: Settings, out: An
     flat, spare = view.reshape(3, size * size), np.zeros((size, size), np.float32)
     framed = np.zeros((size + 3) * (size + 3), np.float32)
     line = np.zeros(size + settings.blur_taps, np.float32)
+    drawn = np.zeros((4, BLOCK), np.uint64)
     scratch = make_scratch(height, row // 3, settings)
     for i in range(len(images)):
         words, reals = table[i], floats[i]
@@ -79,7 +80,8 @@ def make_views(images: Any, table: Any, floats: Any, settings: Settings, out: An
         if words[SOLARIZE_AT]:
             solarize(flat, np.float32(settings.threshold))
         if reals[NOISE_AT] > 0:
-            add_noise(flat, reals[NOISE_AT], (_word(words[NOISE_KEY_AT]), _word(words[NOISE_KEY_AT + 1])))
+            key = (_word(words[NOISE_KEY_AT]), _word(words[NOISE_KEY_AT + 1]))
+            add_noise(flat, reals[NOISE_AT], key, drawn)
         if settings.halves:
             halves = out[i].reshape(size, size, 3)
             _write_halves(flat, settings, out[i].reshape(-1))

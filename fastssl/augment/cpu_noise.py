@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from fastssl.augment.compiled import FAST, compiled
-from fastssl.kernels.philox import philox4x32
+from fastssl.kernels.philox import _M0, _M1, _ROUNDS, _W0, _W1
 
-_philox = compiled()(philox4x32)
+BLOCK = 256
+"""Pixels drawn together, one round after the other: ten rounds in one loop over pixels would stay scalar."""
+_FIRST, _SECOND = np.uint64(_M0), np.uint64(_M1)
+_STEP, _OTHER_STEP = np.uint64(_W0), np.uint64(_W1)
+_32, _MASK = np.uint64(32), np.uint64(0xFFFFFFFF)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _LN2 = np.float32(np.log(2))
 _ANGLE = np.float32(2 * np.pi / 2**24)
@@ -54,16 +58,33 @@ def _noisy(value: Any, noise: Any) -> Any:
     return min(_ONE, value)
 
 
+@compiled()
+def _draw(start: int, key: tuple[int, int], words: Any) -> None:
+    """`philox.philox4x32` of counters (start, 0, 0, 0) and on into `words` (4, block), uint64."""
+    a, b, c, d = words[0], words[1], words[2], words[3]
+    k, other_k = np.uint64(key[0]), np.uint64(key[1])
+    for p in range(BLOCK):
+        a[p], b[p], c[p], d[p] = start + p, 0, 0, 0
+    for _ in range(_ROUNDS):
+        for p in range(BLOCK):
+            product, other = a[p] * _FIRST, c[p] * _SECOND
+            a[p], b[p] = (other >> _32) ^ b[p] ^ k, other & _MASK
+            c[p], d[p] = (product >> _32) ^ d[p] ^ other_k, product & _MASK
+        k, other_k = (k + _STEP) & _MASK, (other_k + _OTHER_STEP) & _MASK
+
+
 @compiled(fastmath=FAST)
-def add_noise(flat: Any, sigma: Any, key: tuple[int, int]) -> None:
+def add_noise(flat: Any, sigma: Any, key: tuple[int, int], words: Any) -> None:
     """sigma times a normal number added to every value of `flat` (3, s * s), then cut to 0-1.
 
     Pixel p has the four words of Philox at counter (p, 0, 0, 0): a radius and an angle for red and green, and another
-    pair for blue (Box and Muller 1958), as in `noise`.
+    pair for blue (Box and Muller 1958), as in `noise`. `words` is room for (4, block) uint64.
     """
-    red, green, blue = flat[0], flat[1], flat[2]
-    for p in range(len(red)):
-        first, second, third, fourth = _philox((p, 0, 0, 0), key)
-        far, (across, up) = sigma * _radius(first), _turn(second)
-        red[p], green[p] = _noisy(red[p], far * across), _noisy(green[p], far * up)
-        blue[p] = _noisy(blue[p], sigma * _radius(third) * _turn(fourth)[0])
+    for start in range(0, flat.shape[1], BLOCK):
+        _draw(start, key, words)
+        red, green, blue = flat[0, start:], flat[1, start:], flat[2, start:]
+        for p in range(min(BLOCK, len(red))):
+            far, (across, up) = sigma * _radius(np.int64(words[0, p])), _turn(np.int64(words[1, p]))
+            red[p], green[p] = _noisy(red[p], far * across), _noisy(green[p], far * up)
+            across, _ = _turn(np.int64(words[3, p]))
+            blue[p] = _noisy(blue[p], sigma * _radius(np.int64(words[2, p])) * across)

@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numba
 import pytest
 
+from fastssl.augment import compiled as module
 from fastssl.augment.compiled import compiled
 
 
@@ -29,6 +31,36 @@ def test_compiled_without_a_place_to_cache_still_runs(monkeypatch):
     monkeypatch.setattr("fastssl.augment.compiled.numba.njit", njit)
     assert compiled()(lambda x: 2 * x)(21) == 42
     assert asked == [True, False]
+
+
+def test_code_is_kept_under_another_name_when_any_source_changes(tmp_path, monkeypatch):
+    """numba itself looks at the file of the outermost function alone."""
+    sources = [tmp_path / path.name for path in module._SOURCES]
+    for copy, path in zip(sources, module._SOURCES, strict=True):
+        copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr(module, "_SOURCES", sources)
+    names = set()
+    for changed in (None, *sources):
+        if changed is not None:
+            changed.write_bytes(changed.read_bytes() + b"#")
+        module._digest.cache_clear()
+        names.add(compiled()(lambda x: x).__qualname__)
+    module._digest.cache_clear()
+    assert len(names) == 1 + len(sources)
+
+
+def test_every_file_that_compiled_code_is_made_of_is_watched():
+    from fastssl.augment import cpu_kernel, sample_cpu
+
+    seen, left = set(), [cpu_kernel, sample_cpu]
+    while left:
+        here = left.pop()
+        seen.add(here)
+        for value in vars(here).values():
+            of = sys.modules.get(getattr(getattr(value, "py_func", None), "__module__", ""))
+            if of is not None and of not in seen:
+                left.append(of)
+    assert {Path(one.__file__) for one in seen} <= set(module._SOURCES)
 
 
 @pytest.mark.slow
