@@ -9,7 +9,6 @@ from jaxtyping import TypeCheckError
 from tolerances import TOLERANCE
 
 from fastssl.augment import BACKENDS, get_backend, make_views
-from fastssl.augment.cpu import CpuBackend
 from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.augment.reference import ReferenceBackend
 from fastssl.augment.sample import sample, sample_views
@@ -71,7 +70,7 @@ SPECS = {
 FAST = [name for name in BACKENDS if name not in ("auto", "reference")]
 ALL = ["reference", *FAST]
 NUM_IMAGES = 48
-FEW = 6
+FEW = 4
 """Images for a backend that Triton's interpreter runs, program by program."""
 
 
@@ -90,7 +89,7 @@ def pictures(count, height, width):
     noise = torch.rand(count, 3, height, width, generator=generator)
     small = torch.rand(count, 3, 3, 3, generator=generator)
     noise[::2] = torch.nn.functional.interpolate(small[::2], (height, width), mode="bilinear")
-    noise[1], noise[3], noise[5] = 0.0, 1.0, 0.4
+    noise[1:2], noise[3:4], noise[5:6] = 0.0, 0.4, 1.0
     return (noise * 255).round().to(torch.uint8).contiguous(memory_format=torch.channels_last)
 
 
@@ -220,27 +219,6 @@ def test_backend_reads_nothing_back_from_the_device(name):
     assert view.shape == (4, 3, spec.size, spec.size)
 
 
-@pytest.mark.parametrize("case", ["simclr 32", "everything, odd"])
-def test_cpu_backend_is_bit_equal_for_any_number_of_threads(case):
-    (height, width), spec = SPECS[case]
-    images = pictures(150, height, width)
-    params = sample(spec, ViewKey(3, 0, 0, torch.arange(150)), height, width)
-    alone = CpuBackend(num_threads=1).apply(images, params, spec)
-    for threads in (2, 3, 8):
-        assert torch.equal(CpuBackend(num_threads=threads).apply(images, params, spec), alone)
-
-
-def test_cpu_kernel_is_compiled_once_for_all_specs_and_threads():
-    """A second signature would cost a run another ten seconds of compiling."""
-    from fastssl.augment.cpu_kernel import make_views as kernel
-
-    for (height, width), spec in SPECS.values():
-        params = sample(spec, ViewKey(0, 0, 0, torch.arange(64)), height, width)
-        for threads in (1, 2):
-            CpuBackend(num_threads=threads).apply(pictures(64, height, width), params, spec)
-    assert len(kernel.signatures) == 1
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", [name for name in ("kornia", "fused") if name in BACKENDS])
 @pytest.mark.parametrize("case", [*SPECS, *PRESETS])
@@ -267,8 +245,8 @@ def test_backend_on_cuda_meets_the_oracle_without_a_sync(name, case):
 
 @pytest.mark.parametrize("name", ALL)
 def test_backend_refuses_what_it_cannot_make(name):
-    backend, images = get_backend(name), pictures(8, 8, 8)
-    params = sample(ViewSpec(size=8), ViewKey(0, 0, 0, torch.arange(8)), 8, 8)
+    backend, images = get_backend(name), pictures(FEW, 8, 8)
+    params = sample(ViewSpec(size=8), ViewKey(0, 0, 0, torch.arange(FEW)), 8, 8)
     for spec, words in (
         (ViewSpec(size=8), "mean or std is None"),
         (ViewSpec(size=8, mean=(0, 0, 0), std=(1, 0, 1)), "divide by zero"),
