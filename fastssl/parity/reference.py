@@ -1,8 +1,9 @@
 """The reference contestant: torchvision's own PIL pipeline on the same images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2.functional import gaussian_noise
 
 from fastssl.parity.statistics import pixel_statistics
 from fastssl.views import ViewSpec
@@ -48,14 +50,47 @@ def draw_reference(images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec,
 
 def torchvision_pipeline(spec: ViewSpec) -> transforms.Compose:
     """`spec` (with its mean and std) as a torchvision pipeline from a PIL image to a normalised tensor."""
-    steps = [_geometry(spec), transforms.RandomHorizontalFlip(spec.flip_p)]
+    steps: list[Callable] = [_geometry(spec)]
+    if spec.pad > 0:
+        steps.append(transforms.RandomCrop(spec.size, spec.pad))
+    steps.append(transforms.RandomHorizontalFlip(spec.flip_p))
+    if spec.vertical_flip_p > 0:
+        steps.append(transforms.RandomVerticalFlip(spec.vertical_flip_p))
+    if spec.warps:
+        steps.append(_affine(spec))
     jitter = transforms.ColorJitter(spec.brightness, spec.contrast, spec.saturation, spec.hue)
     steps += [transforms.RandomApply([jitter], spec.jitter_p), transforms.RandomGrayscale(spec.gray_p)]
     if spec.blur_p > 0:
         steps.append(transforms.RandomApply([transforms.GaussianBlur(spec.blur_kernel, spec.blur_sigma)], spec.blur_p))
     if spec.solarize_p > 0:
         steps.append(transforms.RandomSolarize(spec.solarize_threshold * 255, spec.solarize_p))
-    return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(spec.mean, spec.std)])
+    steps.append(transforms.ToTensor())
+    if spec.noise_p > 0:
+        steps.append(transforms.RandomApply([_Noise(spec.noise_sigma)], spec.noise_p))
+    steps.append(transforms.Normalize(spec.mean, spec.std))
+    if spec.erase_p > 0:
+        value: Any = spec.erase_value  # a float is as good as the int it is annotated with
+        steps.append(transforms.RandomErasing(spec.erase_p, spec.erase_scale, spec.erase_ratio, value))
+    return transforms.Compose(steps)
+
+
+def _affine(spec: ViewSpec) -> torch.nn.Module:
+    """On a tensor: there pixels fade into the black outside over one pixel's width, in PIL the edge is hard."""
+    shift = (spec.translate, spec.translate) if spec.translate else None
+    moved = transforms.RandomAffine(spec.rotation, shift, interpolation=InterpolationMode.BILINEAR)
+    on_tensor = transforms.Compose([transforms.PILToTensor(), moved, transforms.ToPILImage()])
+    return transforms.RandomApply([on_tensor], spec.affine_p)
+
+
+class _Noise(torch.nn.Module):
+    """torchvision's `GaussianNoise` with a standard deviation drawn from a range, where that has one."""
+
+    def __init__(self, sigma: tuple[float, float]) -> None:
+        super().__init__()
+        self.sigma = sigma
+
+    def forward(self, image: Tensor) -> Tensor:
+        return gaussian_noise(image, sigma=float(torch.empty(()).uniform_(*self.sigma)))
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Claim C0: do the pipelines give the same distribution of views as torchvision's own PIL pipeline?
 
-Loader, sampler and backend are run as in training and compared with `RandomResizedCrop`, `RandomHorizontalFlip`,
-`ColorJitter`, `RandomGrayscale`, `ToTensor`, `Normalize` on the same images. The crop is not believed but measured: a
-coordinate ramp of the same size goes through the same geometry, and the box is read back from its pixels.
+Loader, sampler and backend are run as in training and compared with torchvision's transforms, those that the spec turns
+on (`reference.torchvision_pipeline`), on the same images. The crop is not believed but measured: a coordinate ramp of
+the same size goes through the same crop and flip, and the box is read back from its pixels.
 """
 
 import math
@@ -146,9 +146,7 @@ def _collect(
     batches: Iterable[Batch], make: MakeViews, served: Served, spec: ViewSpec, num_images: int, views: int
 ) -> _Collected:
     height, width = served.info.height, served.info.width
-    geometry = replace(
-        spec, jitter_p=0.0, gray_p=0.0, blur_p=0.0, solarize_p=0.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)
-    )
+    geometry = _crop_and_flip(spec)
     made, ramped, taken, worst = [], [], [], 0.0
     for batch in _first(batches, num_images):
         ramp = coordinate_ramp(height, width).to(batch.images.device).expand_as(batch.images)
@@ -159,6 +157,13 @@ def _collect(
         worst = max(worst, _pixel_distance(batch, served))
     index, labels = (torch.cat(parts) for parts in zip(*taken, strict=True))
     return _Collected(torch.cat(made), read_crops(torch.cat(ramped), height, width), index, labels, worst)
+
+
+def _crop_and_flip(spec: ViewSpec) -> ViewSpec:
+    """The spec with everything off but the crop and the flip left to right, which are read back from pixels."""
+    off = dict.fromkeys(("pad", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
+                         "erase_p"), 0)  # fmt: skip
+    return replace(spec, **off, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def _first(batches: Iterable[Batch], num_images: int) -> Iterator[Batch]:

@@ -136,6 +136,36 @@ def test_parity_of_odd_sizes_blur_and_solarize(tiny_beton):
     assert report.ok, report.lines(failures_only=True)
 
 
+OPERATIONS = {
+    "pad": {"pad": 12},
+    "rotation and translation": {"rotation": 90.0, "translate": 0.5},
+    "noise": {"noise_p": 0.8, "noise_sigma": (0.1, 0.3)},
+    "erase": {"erase_p": 0.8, "erase_value": 3.0},
+}
+"""Those that pixel statistics can see; a vertical flip leaves them as they are."""
+FEW_IMAGES = 64
+
+
+@pytest.fixture(scope="module")
+def every_operation(tiny_beton):
+    """A beton served, a spec with every operation on, and torchvision's statistics of it."""
+    served = serve(tiny_beton(FEW_IMAGES))
+    on = {name: value for change in OPERATIONS.values() for name, value in change.items()}
+    spec = ViewSpec(mean=served.info.mean, std=served.info.std, vertical_flip_p=0.5, affine_p=0.8, **on)
+    return served, spec, draw_reference([served.beton.decode(i) for i in range(FEW_IMAGES)], spec, seed=0)
+
+
+@pytest.mark.parametrize("missing", [None, *OPERATIONS])
+def test_parity_with_every_operation_on_and_with_one_of_them_missing(every_operation, missing):
+    served, spec, reference = every_operation
+    off = {name: getattr(ViewSpec(), name) for name in OPERATIONS.get(missing, ())}
+    loader = open_loader("resident", served.path, batch_size=64, drop_last=False)
+    made = with_specs(lambda one: replace(one, **off))
+    rows = check_pipeline("tested", loader.epoch(0), made, served, spec, reference, num_images=FEW_IMAGES, views=4)
+    failed = {row.statistic for row in rows if not row.ok}
+    assert bool(failed) is (missing is not None), failed
+
+
 def test_parity_of_whole_images(tiny_beton):
     report = run_parity(tiny_beton(32, 31, 47), ["resident"], ViewSpec.plain(24), backend="reference", views=1)
     assert report.ok, report.lines(failures_only=True)
