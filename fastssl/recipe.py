@@ -101,6 +101,11 @@ class Recipe:
                 f"views={self.views} leaves some of the {1 + len(self.more_specs)} specs (spec and more_specs) without "
                 f"a view; give {1 + len(self.more_specs)} or more"
             )
+        smallest = min(spec.size for spec in (self.spec, *self.more_specs))
+        if smallest < self.model.least_size:
+            raise InputError(
+                f"size={smallest} is too small a view for arch={self.model.arch}; give {self.model.least_size} or more"
+            )
         if self.batch_size < 2:
             raise InputError(f"batch_size={self.batch_size} has no batch statistics; give 2 or more")
         if self.epochs is None and self.budget_s is None:

@@ -4,9 +4,11 @@ import dataclasses
 import json
 
 import pytest
+import torch
 
 from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.errors import InputError
+from fastssl.models import ModelConfig
 from fastssl.recipe import RESULT_FREE, Recipe
 from fastssl.recipes import RECIPES
 from fastssl.report.arms import FREE
@@ -41,10 +43,10 @@ def test_recipe_with_a_preset_survives_json_and_has_its_own_identity(name):
 
 
 def test_views_follow_the_specs_in_turn_and_take_the_datasets_mean():
-    own = ViewSpec(size=8, mean=(0.1, 0.2, 0.3))
-    recipe = dataclasses.replace(RECIPES["demo-simclr"](), spec=ViewSpec(size=6), more_specs=(own,), views=3)
+    own = ViewSpec(size=24, mean=(0.1, 0.2, 0.3))
+    recipe = dataclasses.replace(RECIPES["demo-simclr"](), spec=ViewSpec(size=16), more_specs=(own,), views=3)
     specs = recipe.specs((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
-    assert [spec.size for spec in specs] == [6, 8, 6]
+    assert [spec.size for spec in specs] == [16, 24, 16]
     assert [spec.mean for spec in specs] == [(0.5, 0.5, 0.5), (0.1, 0.2, 0.3), (0.5, 0.5, 0.5)]
     assert {spec.std for spec in specs} == {(0.2, 0.2, 0.2)}
 
@@ -52,6 +54,22 @@ def test_views_follow_the_specs_in_turn_and_take_the_datasets_mean():
 def test_spec_that_no_view_would_follow_is_refused():
     with pytest.raises(InputError, match=r"^views=2 leaves some of the 3 specs .* give 3 or more"):
         dataclasses.replace(RECIPES["demo-simclr"](), more_specs=(ViewSpec(), ViewSpec()))
+
+
+@pytest.mark.parametrize("arch", ["nano", "micro", "resnet18"])
+def test_view_too_small_for_the_encoder_is_refused_and_no_other(arch):
+    model = ModelConfig(arch=arch)
+    encoder, dim = model.build(32)
+    base = dataclasses.replace(RECIPES["demo-simclr"](), model=model)
+    small = ViewSpec(size=model.least_size)
+    assert encoder(torch.zeros(2, 3, small.size, small.size)).shape == (2, dim)
+    assert dataclasses.replace(base, more_specs=(small,)).more_specs == (small,)
+    if small.size > 1:
+        smaller = ViewSpec(size=small.size - 1)
+        with pytest.raises(InputError, match=rf"^size={smaller.size} is too small a view for arch={arch}"):
+            dataclasses.replace(base, more_specs=(smaller,))
+        with pytest.raises(RuntimeError):
+            encoder(torch.zeros(2, 3, smaller.size, smaller.size))
 
 
 def test_recipes_with_committed_results_keep_their_views():

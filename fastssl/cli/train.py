@@ -10,7 +10,9 @@ from typing import Any
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.cli.parse import WrongUse
 from fastssl.cli.preset import preset_specs
+from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.train import TrainResult, resume, train
@@ -73,10 +75,14 @@ def command_for(arguments: Sequence[str]) -> type:
 
 
 def _with_preset(recipe: Recipe, arguments: Sequence[str]) -> FlagRecipe:
-    specs = preset_specs(arguments, "--preset", recipe.spec.size)
+    """The recipe with the views of the preset asked for, where it is the recipe asked for."""
+    specs = preset_specs(arguments, "--preset", recipe.spec.size) if recipe.name in arguments else None
     if specs is not None:
         views = max(recipe.views, len(specs))
-        recipe = dataclasses.replace(recipe, spec=specs[0], more_specs=specs[1:], views=views)
+        try:
+            recipe = dataclasses.replace(recipe, spec=specs[0], more_specs=specs[1:], views=views)
+        except InputError as error:
+            raise WrongUse(str(error)) from None
     return FlagRecipe(**{**_fields(recipe), "more_specs": Unflagged(recipe.more_specs)})
 
 

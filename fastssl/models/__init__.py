@@ -32,6 +32,11 @@ class ModelConfig:
         if self.small_stem is not None and self.arch in ("nano", "micro"):
             raise InputError(f"small_stem={self.small_stem} has no effect on {self.arch}; leave it out")
 
+    @property
+    def least_size(self) -> int:
+        """Side of the smallest view, in pixels, that leaves the last convolution something to read."""
+        return {"nano": 8, "micro": 9}.get(self.arch, 1)
+
     def build(self, image_size: int = 32) -> tuple[nn.Module, int]:
         """The encoder, in channels-last memory and training mode, and the width `dim` of its features.
 

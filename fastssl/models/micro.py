@@ -10,7 +10,7 @@ from torch import nn
 
 
 def build_micro(width: float = 1.0) -> tuple[nn.Module, int]:
-    """The network (n, 3, s, s) -> (n, dim), s >= 16, and dim (256 at width 1)."""
+    """The network (n, 3, s, s) -> (n, dim), s >= 9, and dim (256 at width 1)."""
     narrow, dim = _channels(64, width), _channels(256, width)
     layers = [
         *(nn.Conv2d(3, 32, kernel_size=2), nn.GELU()),

@@ -38,6 +38,7 @@ CASES = [
     (["train", "demo-simclr", "--preset=simclr", "--strength=strong"], USED_WRONGLY, "strength=strong is not a number"),
     (["train", "demo-simclr", "--preset", "simclr", "--strength", "9"], USED_WRONGLY, "give 0 to 2"),
     (["train", "demo-simclr", "--preset"], USED_WRONGLY, "preset"),
+    (["train", "demo-simclr", "--preset", "swav", "--size", "16"], USED_WRONGLY, "size=7 is too small a view for arch"),
     (["train", "demo-simclr", "--preset", "swav", "--views", "4"], USED_WRONGLY, "views=4 leaves some of the 8 specs"),
     (["train", "cifar10-nano-simclr", "--epochs", "5"], USED_WRONGLY, "epochs=5"),
     (["train", "demo-simclr", "--knn-k", "0"], USED_WRONGLY, "knn_k=0"),
