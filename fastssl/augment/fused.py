@@ -1,16 +1,20 @@
 """The fused backend: all operations of all views of a batch in one Triton launch (`kernels/augment_views.py`)."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from fastssl.augment.chain import ViewBackend, require
 from fastssl.errors import InputError
 from fastssl.kernels.augment_views import INTERPRETED, Constants, augment_views
-from fastssl.types import Images, Views
+from fastssl.types import Images
 from fastssl.views import ViewParams, ViewSpec
+
+Made: TypeAlias = tuple[Float[Tensor, "samples 3 _ _"], ...]
+"""`Views` of as many samples as were asked for, which need not be the number of images."""
 
 
 def refuses_device(kind: str) -> str | None:
@@ -40,7 +44,7 @@ class FusedBackend(ViewBackend):
         specs: Sequence[ViewSpec],
         dtype: torch.dtype,
         rows: Int64[Tensor, "samples"] | None = None,
-    ) -> Views:
+    ) -> Made:
         """Every view of the same images; with `rows`, sample i is images[rows[i]] of a whole set on the device.
 
         Values of `rows` are not checked, as that would wait for the device. Raises `InputError` for a spec that is not
@@ -66,7 +70,7 @@ class FusedBackend(ViewBackend):
         specs: Sequence[ViewSpec],
         dtype: torch.dtype,
         rows: Int64[Tensor, "samples"] | None = None,
-    ) -> Views:
+    ) -> Made:
         groups: dict[Constants, list[int]] = {}
         for v, spec in enumerate(specs):
             groups.setdefault(_shared(spec), []).append(v)
