@@ -31,7 +31,11 @@ def main() -> int:
     before = len(records.read_text().splitlines()) if records.exists() else 0
     for group in options.groups or groups(options.device, options.quick):
         started = time.perf_counter()
-        code = _run_group(group, options, records)
+        try:
+            code = _run_group(group, options, records)
+        except KeyboardInterrupt:
+            failed.append(f"{group} (interrupted)")
+            break
         print(f"{group}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
         failed += [group] * bool(code)
     if records.exists():
@@ -58,7 +62,12 @@ def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:
                "-rfE", "--no-header", "--disable-warnings", f"--group={group}", f"--bench-device={options.device}",
                f"--records={records}", *flags]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "2" if group.endswith("two-cores") else "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # it was interrupted too, and writes down the blocks it has finished
+            process.wait(timeout=60)
+            raise
 
 
 if __name__ == "__main__":

@@ -104,13 +104,15 @@ def groups(device: str, quick: bool) -> tuple[str, ...]:
 def cases(group: str, device: str, quick: bool) -> list[Case]:
     """The cases of one group."""
     own = ("fused", "kornia", "reference") if device == "cuda" else ("cpu", "kornia", "reference")
-    return list(_operation_cases(group, device, own) if group.startswith("ops-") else _pipelines(group, device, own))
+    if group.startswith("ops-"):
+        return list(_operation_cases(group, device, own, quick))
+    return list(_pipelines(group, device, own))
 
 
-def _operation_cases(group: str, device: str, own: tuple[str, ...]) -> Iterator[Case]:
+def _operation_cases(group: str, device: str, own: tuple[str, ...], quick: bool) -> Iterator[Case]:
     size = int(group.removeprefix("ops-"))
     height, width = SMALL if size == 32 else PHOTO
-    batch = _batch(size, device)
+    batch = _batch(size, device) // (4 if quick else 1)
     contestants = (*own, "kornia own", "torchvision v2", "copy")
     for name, spec in operations(size).items():
         yield Case(f"{group}/{name}", (spec,), height, width, batch, contestants, device=device)

@@ -77,10 +77,15 @@ operations() {
 
 train() {
   local recipe=demo-simclr code=0
+  : >"$OUT/train.log"
   [[ $DEVICE == cuda && -e $BETONS/cifar10-train.beton ]] && recipe=cifar10-simclr
   echo "recipe $recipe, $BUDGET_S s"
+  if [[ $recipe == demo-simclr ]]; then
+    export FASTSSL_BETONS=$SCRATCH/betons
+    "$PYTHON" -m fastssl.cli beton write demo >"$OUT/train.log" 2>&1 || return
+  fi
   "$PYTHON" -m fastssl.cli train "$recipe" --device "$DEVICE" --epochs None --budget-s "$BUDGET_S" \
-    --runs-dir "$SCRATCH/runs" >"$OUT/train.log" 2>&1 || code=$?
+    --runs-dir "$SCRATCH/runs" >>"$OUT/train.log" 2>&1 || code=$?
   cat "$SCRATCH"/runs/*/records.jsonl >>"$OUT/train.jsonl" 2>/dev/null || code=1
   tail -n 5 "$OUT/train.log"
   return $code
@@ -92,7 +97,7 @@ FAILED=()
 for piece in "${PIECES[@]}"; do
   echo "== $piece"
   begun=$SECONDS
-  timeout --kill-after=15 "$PIECE_S" bash -uo pipefail -c "$piece" || FAILED+=("$piece ($?)")
+  timeout --signal=INT --kill-after=30 "$PIECE_S" bash -uo pipefail -c "$piece" || FAILED+=("$piece ($?)")
   echo "== $piece: $((SECONDS - begun)) s"
 done
 ls -l "$OUT"

@@ -43,8 +43,8 @@ class Entry:
     warmup_s: float = 0.0
     blocks: list[list[float]] = field(default_factory=list)
     """Seconds per view of each round, by block."""
-    cpu_s: float = 0.0
-    views: int = 0
+    cpu_s: list[float] = field(default_factory=list)
+    """CPU seconds per view of each block, all threads together."""
     launches: int | None = None
     steps: Iterator[int] = field(default_factory=itertools.count)
 
@@ -86,8 +86,7 @@ class Session:
         seconds = device_s[-self.rounds :] if self.device == "cuda" else benchmark.stats.stats.data
         views = entry.calls * entry.case.num_views
         entry.blocks.append([value / views for value in seconds])
-        entry.cpu_s += sum(cpu_s[-self.rounds :])
-        entry.views += views * self.rounds
+        entry.cpu_s.append(sum(cpu_s[-self.rounds :]) / (views * self.rounds))
 
     def prepare(self, entry: Entry) -> None:
         """Builds, checks the output, warms up. What goes wrong becomes the entry's outcome."""
@@ -133,10 +132,11 @@ class Session:
         return time.perf_counter() - started
 
     def write(self, path: Path) -> None:
-        """Appends one record per contestant that was tried."""
+        """Appends one record per contestant that was tried; of a session that was cut short, the whole blocks."""
+        whole = min((len(entry.blocks) for entry in self.entries if entry.outcome == "ok"), default=0)
         for entry in self.entries:
-            if entry.blocks or entry.outcome != "ok":
-                append_record(path, _record(self.group, entry, self.quick))
+            if entry.outcome != "ok" or whole:
+                append_record(path, _record(self.group, entry, self.quick, whole))
 
 
 def photographs(case: Case, number: int) -> Tensor:
@@ -149,19 +149,20 @@ def photographs(case: Case, number: int) -> Tensor:
     return pixels.contiguous(memory_format=torch.channels_last).to(case.device)
 
 
-def _record(group: str, entry: Entry, quick: bool) -> dict[str, Any]:
-    case = entry.case
+def _record(group: str, entry: Entry, quick: bool, num_blocks: int) -> dict[str, Any]:
+    case, blocks = entry.case, entry.blocks[:num_blocks]
+    views = sum(map(len, blocks)) * entry.calls * case.num_views
     facts = {
         "name": case.name, "group": group, "contestant": entry.name, "quick": quick, "reason": entry.reason,
         "regime": entry.contestant.regime if entry.contestant else "", "batch": case.batch,
         "height": case.height, "width": case.width, "dtype": str(case.dtype).removeprefix("torch."),
         "specs": [dataclasses.asdict(spec) for spec in case.specs], "threads_requested": case.threads,
         "threads": torch.get_num_threads(), "calls_per_round": entry.calls,
-        "rounds_per_block": [len(block) for block in entry.blocks],
+        "rounds_per_block": [len(block) for block in blocks],
     }  # fmt: skip
     metrics = {"bytes_per_view": case.bytes_per_view}
-    if entry.views:
-        metrics["cpu_s_per_view"] = entry.cpu_s / entry.views
+    if blocks:
+        metrics["cpu_s_per_view"] = sum(entry.cpu_s[:num_blocks]) / num_blocks
     if entry.launches is not None:
         metrics["launches_per_batch"] = entry.launches
     idle = dict.fromkeys(("data_s", "train_s", "eval_s", "checkpoint_s"), 0.0)
@@ -170,12 +171,12 @@ def _record(group: str, entry: Entry, quick: bool) -> dict[str, Any]:
         suite="augment",
         case=facts,
         scope=["augment"],
-        samples=[value for block in entry.blocks for value in block],
-        unit="s_per_view" if entry.blocks else "",
+        samples=[value for block in blocks for value in block],
+        unit="s_per_view" if blocks else "",
         warmup=1,
         outcome=entry.outcome,
         clock={"compile_s": entry.warmup_s, **idle, "world_size": 1, "device": case.device},
-        budget={**unknown, "views": entry.views, "images": entry.views // len(case.specs)},
+        budget={**unknown, "views": views, "images": views // len(case.specs)},
         metrics=metrics,
         dataset={},
     )
