@@ -28,7 +28,7 @@ class Unflagged(tuple):
 class FlagRecipe(Recipe):
     """A recipe whose fields are flags, but for `more_specs`."""
 
-    more_specs: tyro.conf.Fixed[Unflagged] = field(default_factory=Unflagged)
+    more_specs: tyro.conf.SuppressFixed[tyro.conf.Fixed[Unflagged]] = field(default_factory=Unflagged)
 
 
 @dataclass(frozen=True)

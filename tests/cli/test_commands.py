@@ -86,6 +86,12 @@ def test_views_draws_a_preset(fastssl, written, tmp_path, spec):
     assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_help_of_a_recipe_shows_the_numbers_of_the_preset_and_no_flag_of_the_other_views(fastssl):
+    out = " ".join(fastssl("train", "demo-simclr", "--preset", "byol", "--help").out.split())
+    assert "--blur-p FLOAT (default: 1.0)" in out
+    assert "--more-specs" not in out
+
+
 TINY = ["--batch-size", "16", "--epochs", "2", "--probes", "1", "--knn-k", "5", "--device", "cpu"]
 
 
