@@ -20,10 +20,9 @@ ROOT = Path(__file__).parent.parent
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer groups, blocks and rounds")
+    parser.add_argument("--quick", action="store_true", help="fewer groups, blocks and rounds, no torch.compile")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--groups", nargs="+", help="which groups (benchmarks/cases.py); all by default")
-    parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
     options = parser.parse_args()
     failed = []
@@ -56,11 +55,10 @@ def _print_tables(records: Path, before: int) -> None:
 
 
 def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:
-    flags = ["--quick"] * options.quick + ["--no-compile"] * options.no_compile
     command = [sys.executable, "-m", "pytest", "benchmarks/bench_augment.py", "-p", "no:cacheprovider", "--timeout=0",
                "--benchmark-disable-gc", "--benchmark-quiet", "--benchmark-timer=time.perf_counter", "--tb=short",
                "-rfE", "--no-header", "--disable-warnings", f"--group={group}", f"--bench-device={options.device}",
-               f"--records={records}", *flags]  # fmt: skip
+               f"--records={records}", *["--quick"] * options.quick]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "2" if group.endswith("two-cores") else "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:

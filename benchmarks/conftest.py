@@ -12,15 +12,12 @@ def pytest_addoption(parser):
     group.addoption("--group", default="simclr-32", help="which cases (benchmarks/cases.py)")
     group.addoption("--bench-device", default="cpu", choices=("cpu", "cuda"))
     group.addoption("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
-    group.addoption("--quick", action="store_true", help="fewer blocks and rounds")
-    group.addoption("--no-compile", action="store_true", help="leave torch.compile out")
+    group.addoption("--quick", action="store_true", help="fewer blocks and rounds, no torch.compile")
 
 
 def pytest_configure(config):
     option = config.getoption
-    config.augment_session = Session(
-        option("--group"), option("--bench-device"), option("--quick"), not option("--no-compile")
-    )
+    config.augment_session = Session(option("--group"), option("--bench-device"), option("--quick"))
 
 
 def pytest_generate_tests(metafunc):

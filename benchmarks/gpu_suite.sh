@@ -37,6 +37,12 @@ if [[ $WHEELS ]]; then
   "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/site" "$WHEELS"/*.whl ||
     { echo "gpu_suite: the wheels in $WHEELS do not fit $("$PYTHON" --version)" >&2; exit 2; }
   PYTHONPATH=$SCRATCH/site:$PYTHONPATH
+  if [[ -d $WHEELS/lib ]]; then
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
+  fi
+  if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
+    git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+  fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
 fi
 BETONS=${FASTSSL_BETONS:-datasets/betons}

@@ -4,8 +4,11 @@
 #   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ...]]
 #   benchmarks/prepare_offline.sh offline 3.12 datasets/betons/cifar10-*.beton
 #
-# PYTHON_VERSION is that of the other machine (x86-64 Linux); the default is this one's. With this machine's own version
-# ffcv is built here, for it has no wheels; for another one it is left out, and the resident loader serves instead.
+# PYTHON_VERSION is that of the other machine (x86-64 Linux, a C library as new as this one's); the default is that of
+# $PYTHON. ffcv has no wheels and is built here, so $PYTHON must be of that version:
+#   PYTHON=python3.12 benchmarks/prepare_offline.sh offline 3.12
+# otherwise it is left out: the augmentation can then be measured there, but nothing trained. The libraries that ffcv is
+# linked against go to FOLDER/lib.
 # Then carry FOLDER and run: WHEELS=FOLDER benchmarks/gpu_suite.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +22,7 @@ VERSION=${2:-$HERE}
 # draw, and can do that here from the records.
 NAMES=(kornia kornia_rs tyro docstring_parser typeguard jaxtyping wadler_lindig beartype zstandard rich markdown-it-py mdurl
        pygments pytest-benchmark py-cpuinfo2 pytest-timeout hypothesis sortedcontainers)
-[[ $VERSION == "$HERE" ]] || echo "prepare_offline: no ffcv for Python $VERSION from Python $HERE" >&2
+[[ $VERSION == "$HERE" ]] || echo "prepare_offline: no ffcv for Python $VERSION, as PYTHON is $HERE" >&2
 mkdir -p "$FOLDER"
 platforms=()
 for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "manylinux_${glibc}_x86_64"); done
@@ -28,7 +31,13 @@ for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "many
   -c constraints.txt -d "$FOLDER" "${NAMES[@]}"
 if [[ $VERSION == "$HERE" ]]; then
   "$PYTHON" -m pip wheel -q --disable-pip-version-check --no-deps -c constraints.txt -w "$FOLDER" ffcv
+  scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
+  "$PYTHON" -m zipfile -e "$FOLDER"/ffcv-*.whl "$scratch"
+  mkdir -p "$FOLDER/lib"
+  ldd "$scratch"/ffcv/_libffcv*.so | awk '$3 ~ /^\// {print $3}' | grep -vE '/(libc|libm|libstdc\+\+|libgcc_s)\.so' |
+    xargs -I{} cp -L {} "$FOLDER/lib/"
 fi
+git bundle create -q "$FOLDER/code.bundle" HEAD  # so that records made there name the commit they were made with
 for beton in "${@:3}"; do
   cp "$beton" "$beton.json" "$FOLDER"/
 done

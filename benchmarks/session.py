@@ -52,10 +52,10 @@ class Entry:
 class Session:
     """The contestants of one group."""
 
-    def __init__(self, group: str, device: str, quick: bool, compiles: bool) -> None:
+    def __init__(self, group: str, device: str, quick: bool) -> None:
         self.group, self.device, self.quick = group, device, quick
         names = [(case, name) for case in cases(group, device, quick) for name in case.contestants]
-        self.entries = [Entry(case, name) for case, name in names if compiles or name != "torch.compile"]
+        self.entries = [Entry(case, name) for case, name in names if not (quick and name == "torch.compile")]
         self.num_blocks, self.rounds = (6, 1) if quick else (8, 2) if group.startswith("ops") else (12, 3)
 
     def turns(self) -> list[tuple[int, int]]:

@@ -142,7 +142,7 @@ def test_tolerances_are_those_of_the_tests():
 
 
 def test_every_block_holds_every_contestant_once_in_another_order():
-    session = Session("simclr-32", "cpu", quick=True, compiles=False)
+    session = Session("simclr-32", "cpu", quick=True)
     turns = np.array([position for _, position in session.turns()]).reshape(session.num_blocks, -1)
     assert [sorted(block) for block in turns.tolist()] == [list(range(len(session.entries)))] * session.num_blocks
     assert len({tuple(block) for block in turns.tolist()}) > 1
@@ -151,7 +151,7 @@ def test_every_block_holds_every_contestant_once_in_another_order():
 def test_wrong_contestant_becomes_a_record_without_samples(monkeypatch, tmp_path):
     from fastssl.telemetry.records import read_records
 
-    session = Session("simclr-32", "cpu", quick=True, compiles=False)
+    session = Session("simclr-32", "cpu", quick=True)
     session.entries = [entry for entry in session.entries if entry.name == "cpu"]
     small = replace(session.entries[0].case, batch=32)
     session.entries[0].case = small
