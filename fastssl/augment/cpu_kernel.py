@@ -59,7 +59,8 @@ def make_views(images: Any, table: Any, floats: Any, settings: Settings, out: An
     size = settings.size
     view = np.zeros((3, size, size), np.float32)
     flat, spare = view.reshape(3, size * size), np.zeros((size, size), np.float32)
-    framed = np.zeros((size + 3) * (size + 3), np.float32)
+    framed = np.zeros((3, (size + 3) * (size + 3)), np.float32)
+    near, shares = np.zeros(size, np.uint32), np.zeros((2, size), np.float32)
     line = np.zeros(size + settings.blur_taps, np.float32)
     drawn = np.zeros((4, BLOCK), np.uint64)
     scratch = make_scratch(height, row // 3, settings)
@@ -69,7 +70,7 @@ def make_views(images: Any, table: Any, floats: Any, settings: Settings, out: An
         if settings.cubic:
             clip(flat)
         if reals[ANGLE_AT] != 0 or words[TRANSLATE_AT] != 0 or words[TRANSLATE_AT + 1] != 0:
-            warp(view, reals[ANGLE_AT], words, framed)
+            warp(view, reals[ANGLE_AT], words, framed, near, shares)
         for step in range(4):
             op = words[ORDER_AT + step]
             adjust(flat, op, reals[BRIGHTNESS_AT + op], size)

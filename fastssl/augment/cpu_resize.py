@@ -237,34 +237,38 @@ def _copy_eight(source: Any, p: int, target: Any, q: int) -> None:
 
 
 @compiled(fastmath=FAST)
-def warp(view: Any, angle: Any, words: Any, framed: Any) -> None:
+def warp(view: Any, angle: Any, words: Any, framed: Any, near: Any, shares: Any) -> None:
     """`view` (3, s, s) turned by `angle` degrees clockwise and moved, bilinear.
 
-    Places are float64, as rounding them would cost more than rounding values. `framed` is a flat plane of (s + 3)^2
+    Places are float64, as rounding them would cost more than rounding values. `framed` (3, (s + 3)^2) holds planes
     whose frame is black: one line before the picture, two behind it. A place further out is moved onto the frame, so
-    that no tap needs a question.
+    that no tap needs a question. `near` (s) and `shares` (2, s) take the places of a row, found once for all channels.
     """
     size = view.shape[1]
     line = size + 3
     cos, sin = np.cos(angle * _DEGREE), np.sin(angle * _DEGREE)
     centre, end = (size - 1) / 2, size + 1.0
+    share_x, share_y = shares[0], shares[1]
     for channel in range(3):
         for y in range(size):
-            inside, source = framed[(y + 1) * line + 1 :], view[channel, y]
+            inside, source = framed[channel, (y + 1) * line + 1 :], view[channel, y]
             for x in range(size):
                 inside[x] = source[x]
-        for y in range(size):
-            target = view[channel, y]
-            below = y - centre - words[TRANSLATE_AT]
-            from_x, from_y = centre + 1.0 + sin * below, centre + 1.0 + cos * below
+    for y in range(size):
+        below = y - centre - words[TRANSLATE_AT]
+        from_x, from_y = centre + 1.0 + sin * below, centre + 1.0 + cos * below
+        for x in range(size):
+            across = x - centre - words[TRANSLATE_AT + 1]
+            place_x = min(end, max(0.0, from_x + cos * across))
+            place_y = min(end, max(0.0, from_y - sin * across))
+            whole_x, whole_y = np.int32(place_x), np.int32(place_y)
+            share_x[x], share_y[x] = np.float32(place_x - whole_x), np.float32(place_y - whole_y)
+            near[x] = whole_y * line + whole_x
+        for channel in range(3):
+            target, plane = view[channel, y], framed[channel]
+            next_line = plane[line:]
             for x in range(size):
-                across = x - centre - words[TRANSLATE_AT + 1]
-                place_x = min(end, max(0.0, from_x + cos * across))
-                place_y = min(end, max(0.0, from_y - sin * across))
-                whole_x, whole_y = np.uint64(place_x), np.uint64(place_y)
-                share_x, share_y = np.float32(place_x - whole_x), np.float32(place_y - whole_y)
-                near = whole_y * np.uint64(line) + whole_x
-                far = near + np.uint64(line)
-                one = framed[near] + share_x * (framed[near + _U1] - framed[near])
-                other = framed[far] + share_x * (framed[far + _U1] - framed[far])
-                target[x] = one + share_y * (other - one)
+                at = np.uint64(near[x])
+                one = plane[at] + share_x[x] * (plane[at + _U1] - plane[at])
+                other = next_line[at] + share_x[x] * (next_line[at + _U1] - next_line[at])
+                target[x] = one + share_y[x] * (other - one)
