@@ -20,6 +20,7 @@ from fastssl import views
 from fastssl.augment import plan as plans
 from fastssl.augment.constant import on_device
 from fastssl.augment.plan import DrawPlan
+from fastssl.kernels.philox_triton import philox4x32
 from fastssl.views import NUM_WORDS, ViewKey, ViewParams
 
 _BLOCK = 64
@@ -201,7 +202,9 @@ def _draw(
 @triton.jit
 def _words(seed, sample, epoch_word, stream, OP: tl.constexpr, block):
     """Four words of Philox as int64, 0..2^32-1."""
-    w0, w1, w2, w3 = tl.philox(seed, sample, epoch_word, (stream | OP).to(tl.uint32), block.to(tl.uint32))
+    bits = seed.to(tl.uint64)  # wide first: the interpreter takes a small number for one of 32 bits
+    low, high = bits.to(tl.uint32), (bits >> 32).to(tl.uint32)
+    w0, w1, w2, w3 = philox4x32(sample, epoch_word, (stream | OP).to(tl.uint32), block.to(tl.uint32), low, high)
     return w0.to(tl.int64), w1.to(tl.int64), w2.to(tl.int64), w3.to(tl.int64)
 
 
