@@ -197,7 +197,7 @@ def operation_table(group: pl.DataFrame) -> CostTable:
     note = (
         f"Microseconds per view, median over {_num_blocks(group)} blocks; each operation happens to every image, on "
         "top of the plain view of the first row, which every row contains. Bold: the fastest. Empty: no such "
-        f"operation, or it failed. {_note(group)}"
+        f"operation, or it failed. {_work(group)}{_quick(group)}"
     )
     return CostTable(_title(group), header, tuple(rows), note)
 
@@ -248,11 +248,17 @@ def _title(case: pl.DataFrame) -> str:
 
 
 def _note(case: pl.DataFrame) -> str:
+    return f"{_work(case)} {_intervals(case)}{_quick(case)}"
+
+
+def _work(case: pl.DataFrame) -> str:
     row = case.row(0, named=True)
     views = f"{row['batch']} images x {row['views']} view{'s' * (row['views'] > 1)}, {row['dtype']} out"
-    bound = f"copy bound: {row['bytes_per_view'] / 1e3:.1f} kB read and written per view"
-    quick = " Quick run: for checking the harness, not for quoting." if case["quick"].any() else ""
-    return f"{views}; {bound}. {_intervals(case)}{quick}"
+    return f"{views}; copy bound: {row['bytes_per_view'] / 1e3:.1f} kB read and written per view."
+
+
+def _quick(case: pl.DataFrame) -> str:
+    return " Quick run: for checking the harness, not for quoting." if case["quick"].any() else ""
 
 
 def _intervals(frame: pl.DataFrame) -> str:

@@ -18,9 +18,9 @@ SPECS = (ViewSpec(size=32, **IMAGENET),) * 2
 IMAGES = photographs(Case("", SPECS, 32, 32, 64, ()), 0)
 
 
-def breaches_of(make_contestant, specs=SPECS):
+def breaches_of(make_contestant, specs=SPECS, dtype=torch.float32):
     contestant = make_contestant(specs, IMAGES.shape[2], IMAGES.shape[3])
-    return contract.breaches(contestant, make_contestant, specs, IMAGES, torch.float32)
+    return contract.breaches(contestant, make_contestant, specs, IMAGES, dtype)
 
 
 def named(name):
@@ -50,8 +50,9 @@ def test_our_backends_meet_the_contract(name):
     assert breaches_of(named(name)) == []
 
 
-def test_right_work_meets_the_contract_for_those_who_draw_themselves():
-    assert breaches_of(changed(same)) == []
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_right_work_meets_the_contract_for_those_who_draw_themselves(dtype):
+    assert breaches_of(changed(lambda views: tuple(view.to(dtype) for view in views)), dtype=dtype) == []
 
 
 @pytest.mark.slow
