@@ -254,12 +254,12 @@ def _diet_2(size: int) -> Specs:
 
 @_preset("diet-3", size=32)
 def _diet_3(size: int) -> Specs:
-    """DIET at strength 3, the paper's: strength 2 with a blur of three taps and erasing.
+    """DIET at strength 3, the paper's: strength 2 with a blur of three taps, sigma .1-2, and erasing.
 
-    Source: Ibrahim, Klindt and Balestriero 2024; blur and erasing as in public code for it: sigma 1-2, torchvision's
-    RandomErasing at p .25 and otherwise its defaults. That erases to black before any normalising, ours to the mean.
+    Source: Ibrahim, Klindt and Balestriero 2024; torchvision's RandomErasing at p .25 and otherwise its defaults.
+    Public code for it blurs with sigma 1-2 and erases to black before normalising; ours erases to the mean colour.
     """
-    return (replace(_diet_2(size)[0], blur_p=0.2, blur_sigma=(1.0, 2.0), blur_kernel=3, erase_p=0.25),)
+    return (replace(_diet_2(size)[0], blur_p=0.2, blur_sigma=(0.1, 2.0), blur_kernel=3, erase_p=0.25),)
 
 
 @_preset("issl", size=64, strengths=(0.25, 1.0, 2.0))

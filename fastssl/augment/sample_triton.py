@@ -20,10 +20,12 @@ from fastssl import views
 from fastssl.augment import plan as plans
 from fastssl.augment.constant import on_device
 from fastssl.augment.plan import DrawPlan
+from fastssl.kernels.jit import jit, jit_for_any
 from fastssl.kernels.philox_triton import philox4x32
 from fastssl.views import NUM_WORDS, ViewKey, ViewParams
 
 _BLOCK = 64
+DRAW_OPTIONS = {"num_warps": _BLOCK // 32, "enable_fp_fusion": False}
 _INTEGERS = ("height", "width", "size", "crops", "pad", "flip_below", "vertical_flip_below", "jitter_below",
              "gray_below", "blur_below", "solarize_below", "affine_below", "noise_below", "erase_below")  # fmt: skip
 _RANGES = ("scale", "log_ratio", "sigma", "angle", "translate", "noise_sigma", "erase_scale", "erase_log_ratio")
@@ -59,7 +61,7 @@ def sample_fused(draw_plans: Sequence[DrawPlan], key: ViewKey) -> list[ViewParam
     device, num_samples = key.index.device, len(key.index)
     table = torch.empty(len(draw_plans), num_samples, NUM_WORDS, dtype=torch.int32, device=device)
     if num_samples:
-        _draw[triton.cdiv(num_samples, _BLOCK), len(draw_plans)](
+        draw_kernel[triton.cdiv(num_samples, _BLOCK), len(draw_plans)](
             key.index.contiguous(),
             on_device(tuple(_integers(plan) for plan in draw_plans), torch.int64, device),
             on_device(tuple(_floats(plan) for plan in draw_plans), torch.float64, device),
@@ -70,8 +72,7 @@ def sample_fused(draw_plans: Sequence[DrawPlan], key: ViewKey) -> list[ViewParam
             key.epoch,
             key.view,
             BLOCK=_BLOCK,
-            num_warps=_BLOCK // 32,
-            enable_fp_fusion=False,
+            **DRAW_OPTIONS,
         )
     return [ViewParams(one) for one in table]
 
@@ -85,8 +86,8 @@ def _floats(plan: DrawPlan) -> tuple[float, ...]:
     return (*(value for pair in ranges for value in pair), *plans.EXP_SERIES)
 
 
-@triton.jit(do_not_specialize=["num_samples", "seed", "epoch", "first_view"])
-def _draw(
+@jit_for_any("num_samples", "seed", "epoch", "first_view")
+def draw_kernel(
     index, integers, floats, orders, table, num_samples, seed: tl.int64, epoch: tl.int64, first_view: tl.int64,
     BLOCK: tl.constexpr
 ):  # fmt: skip
@@ -199,7 +200,7 @@ def _draw(
     tl.store(row + _NOISE_KEY_AT + 1, high.to(tl.int32), mask=alive)
 
 
-@triton.jit
+@jit
 def _words(seed, sample, epoch_word, stream, OP: tl.constexpr, block):
     """Four words of Philox as int64, 0..2^32-1."""
     bits = seed.to(tl.uint64)  # wide first: the interpreter takes a small number for one of 32 bits
@@ -208,7 +209,7 @@ def _words(seed, sample, epoch_word, stream, OP: tl.constexpr, block):
     return w0.to(tl.int64), w1.to(tl.int64), w2.to(tl.int64), w3.to(tl.int64)
 
 
-@triton.jit
+@jit
 def _flag(seed, sample, epoch_word, stream, OP: tl.constexpr, below):
     happens = tl.zeros_like(stream).to(tl.int32)
     if below > 0:
@@ -217,18 +218,18 @@ def _flag(seed, sample, epoch_word, stream, OP: tl.constexpr, below):
     return happens
 
 
-@triton.jit
+@jit
 def _between(word, floats, AT: tl.constexpr):
     return (word >> 8).to(tl.float64) * _UNIT * tl.load(floats + AT + 1) + tl.load(floats + AT)
 
 
-@triton.jit
+@jit
 def _whole(value):
     """The nearest integer, half to even."""
     return ((value + _ROUNDER) - _ROUNDER).to(tl.int64)
 
 
-@triton.jit
+@jit
 def _sides(area_word, ratio_word, floats, AREA_AT: tl.constexpr, RATIO_AT: tl.constexpr, whole_area):
     """sqrt(area * ratio) and sqrt(area / ratio), rounded."""
     area = _between(area_word, floats, AREA_AT) * whole_area.to(tl.float64)
@@ -241,7 +242,7 @@ def _sides(area_word, ratio_word, floats, AREA_AT: tl.constexpr, RATIO_AT: tl.co
     return _whole(tl.sqrt(area * series)), _whole(tl.sqrt(area / series))
 
 
-@triton.jit
+@jit
 def _store_box(at, top, left, tall, wide, alive):
     tl.store(at, top.to(tl.int32), mask=alive)
     tl.store(at + 1, left.to(tl.int32), mask=alive)

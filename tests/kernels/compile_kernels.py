@@ -1,4 +1,4 @@
-"""Compiles the kernel of the views for GPUs that need not be here: `compile_augment_views.py all|usual`.
+"""Compiles the Triton kernels for GPUs that need not be here: `compile_kernels.py all|usual`.
 
 A process of its own, as a test process has set the kernels to be interpreted. Prints one line per variant.
 """
@@ -9,6 +9,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from fastssl.augment.sample_triton import DRAW_OPTIONS, draw_kernel
 from fastssl.kernels.augment_views import BLOCK, NUM_WARPS, augment_views_kernel
 
 ARCHITECTURES = (80, 90)
@@ -36,21 +37,35 @@ def variants(which):
             }  # fmt: skip
 
 
-def compile_for(architecture, image, out, changed):
-    """The compiled kernel; its `asm` holds PTX and machine code."""
-    constants = {**USUAL, **changed}
+def compile_views(architecture, image, out, changed):
+    """The kernel of the views, compiled; its `asm` holds PTX and machine code."""
     types = {"images": f"*{image}", "out": f"*{out}", **POINTERS, **dict.fromkeys(INTEGERS, "i32")}
-    names = [name for name in augment_views_kernel.arg_names if name not in constants]
+    return compile_for(architecture, augment_views_kernel, types, {**USUAL, **changed},
+                       {"num_warps": NUM_WARPS, "enable_fp_fusion": True})  # fmt: skip
+
+
+def compile_draw(architecture):
+    """The kernel that draws their parameters, compiled."""
+    types = {"index": "*i64", "integers": "*i64", "floats": "*fp64", "orders": "*i64", "table": "*i32",
+             "num_samples": "i32", "seed": "i64", "epoch": "i64", "first_view": "i64"}  # fmt: skip
+    constants = {"BLOCK": 64}
+    return compile_for(architecture, draw_kernel, types, constants, DRAW_OPTIONS)
+
+
+def compile_for(architecture, kernel, types, constants, options):
+    names = [name for name in kernel.arg_names if name not in constants]
     signature = {name: types.get(name, "fp32") for name in names}
     if [int(part) for part in triton.__version__.split(".")[:2]] >= [3, 3]:
         signature |= dict.fromkeys(constants, "constexpr")
-    source = ASTSource(augment_views_kernel, signature, constants)
-    options = {"num_warps": NUM_WARPS, "enable_fp_fusion": True}
+    source = ASTSource(kernel, signature, constants)
     return triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
 
 
 if __name__ == "__main__":
     for architecture in ARCHITECTURES:
+        made = compile_draw(architecture)
+        fused = made.asm["ptx"].count("fma.rn.f64")  # a fused product would round otherwise than the other samplers
+        print(f"sm_{architecture} draw: {len(made.asm['cubin'])} bytes, {fused} fused products")
         for name, image, out, changed in variants(sys.argv[1]):
-            made = compile_for(architecture, image, out, changed)
+            made = compile_views(architecture, image, out, changed)
             print(f"sm_{architecture} {name}: {image} to {out}, {len(made.asm['cubin'])} bytes")
