@@ -5,7 +5,7 @@ import dataclasses
 import kornia.augmentation as K
 import pytest
 import torch
-from tolerances import TOLERANCE
+from oracle import TOLERANCE
 from torch import nn
 
 from fastssl.augment import append, get_backend, make_views

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tolerances import TOLERANCE
+from oracle import TOLERANCE
 
 from benchmarks import contract
 from benchmarks.cases import IMAGENET, Case, cases, groups

@@ -6,9 +6,9 @@ from functools import cache
 import pytest
 import torch
 from jaxtyping import TypeCheckError
-from tolerances import TOLERANCE
+from oracle import CPU_BACKENDS, TOLERANCE
 
-from fastssl.augment import BACKENDS, get_backend, make_views
+from fastssl.augment import get_backend, make_views
 from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.augment.reference import ReferenceBackend
 from fastssl.augment.sample import sample, sample_views
@@ -67,8 +67,8 @@ SPECS = {
     "bicubic without antialias": ((31, 47), ViewSpec(size=8, interpolation="bicubic", antialias=False, **NORM)),
     "one image pixel": ((1, 1), ViewSpec(size=3, rotation=90.0, **NORM)),
 } | {f"{name} alone": ((16, 16), replace(PLAIN, **change)) for name, change in ALONE.items()}
-FAST = [name for name in BACKENDS if name not in ("auto", "reference")]
-ALL = ["reference", *FAST]
+FAST = [name for name in CPU_BACKENDS if name != "reference"]
+ALL = CPU_BACKENDS
 NUM_IMAGES = 48
 FEW = 4
 """Images for a backend that Triton's interpreter runs, program by program."""
@@ -220,7 +220,7 @@ def test_backend_reads_nothing_back_from_the_device(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", [name for name in ("kornia", "fused") if name in BACKENDS])
+@pytest.mark.parametrize("name", ["kornia", "fused"])
 @pytest.mark.parametrize("case", [*SPECS, *PRESETS])
 def test_backend_on_cuda_meets_the_oracle_without_a_sync(name, case):
     if case in SPECS:

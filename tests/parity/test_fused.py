@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tolerances import TOLERANCE
+from oracle import TOLERANCE
 
 pytest.importorskip("triton")
 

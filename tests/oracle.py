@@ -5,7 +5,11 @@ step is lost by rounding to them; the float32 row covers a dozen roundings of or
 which divides by the spread of a nearly gray pixel, and by a rotation: float32 places it to 1e-5 of a pixel at 224 px.
 """
 
+from importlib.util import find_spec
+
 import torch
+
+from fastssl.augment import BACKENDS
 
 # dtype -> (maximum error of any value, mean error), of normalised views
 TOLERANCE = {
@@ -13,3 +17,7 @@ TOLERANCE = {
     torch.float16: (4e-3, 4e-4),
     torch.bfloat16: (3.2e-2, 4e-3),
 }
+_RUNS_FUSED = find_spec("triton") is not None and not torch.cuda.is_available()
+# Where there is a GPU, Triton compiles for it and runs nothing on the CPU: there `fused` has the tests marked `gpu`.
+CPU_BACKENDS = [name for name in BACKENDS if name != "auto" and (name != "fused" or _RUNS_FUSED)]
+"""Backends to hold against the oracle on the CPU; `reference` is the oracle."""
