@@ -26,7 +26,7 @@ Build = Callable[[Sequence[ViewSpec], int, int], Contestant]
 """The contestant for other specs and another size of source."""
 
 TOLERANCE = {torch.float32: 2e-4, torch.float16: 4e-3, torch.bfloat16: 3.2e-2}
-"""Largest error of a view beside the reference's, as in tests/tolerances.py (a test holds the two together)."""
+"""Largest error of a view beside the reference's, as in tests/oracle.py (a test holds the two together)."""
 PROBE = (96, 128)
 """Height and width of the ramps: small enough for whole levels per pixel, large beside half a pixel of alignment."""
 PROBE_SIZE = 48

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|augment|operations|train|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|augment|blurred|operations32|operations224|train|all] ...
 #
 # Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most seven files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
@@ -16,17 +16,17 @@ cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-QUICK="" PIECES=()
+ALL=(environment parity augment blurred operations32 operations224 train) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | augment | operations | train) PIECES+=("$word") ;;
-    all) PIECES+=(environment parity augment operations train) ;;
-    *) echo "gpu_suite: '$word' is no piece; give environment, parity, augment, operations, train or all" >&2; exit 2 ;;
+    environment | parity | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
+    all) PIECES+=("${ALL[@]}") ;;
+    *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
 done
 [[ $DEVICE == cuda || $DEVICE == cpu ]] || { echo "gpu_suite: DEVICE=$DEVICE is unknown; give cuda or cpu" >&2; exit 2; }
-((${#PIECES[@]})) || PIECES=(environment parity augment operations train)
+((${#PIECES[@]})) || PIECES=("${ALL[@]}")
 BUDGET_S=${BUDGET_S:-$([[ $QUICK ]] && echo 5 || echo 120)}
 [[ $DEVICE == cuda ]] && unset TRITON_INTERPRET  # the compiled kernels, not the interpreter
 mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd)
@@ -73,13 +73,10 @@ measure() {
   return $code
 }
 
-augment() {
-  if [[ $QUICK ]]; then measure simclr-32; else measure simclr-32 simclr-224-no-blur simclr-224 byol-224; fi
-}
-
-operations() {
-  if [[ $QUICK ]]; then measure ops-32; else measure ops-32 ops-224; fi
-}
+augment() { if [[ $QUICK ]]; then measure simclr-32; else measure simclr-32 simclr-224-no-blur; fi; }
+blurred() { if [[ $QUICK ]]; then measure byol-224; else measure simclr-224 byol-224; fi; }
+operations32() { measure ops-32; }
+operations224() { measure ops-224; }
 
 train() {
   local recipe=demo-simclr code=0
@@ -97,7 +94,7 @@ train() {
   return $code
 }
 
-export -f environment parity measure augment operations train
+export -f environment parity measure augment blurred operations32 operations224 train
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do
