@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastssl.augment.compiled import FAST, compiled
-from fastssl.kernels.philox import _M0, _M1, _ROUNDS, _W0, _W1
+from fastssl.kernels.philox import M0, M1, ROUNDS, W0, W1
 
 BLOCK = 256
 """Pixels drawn together, one round after the other: ten rounds in one loop over pixels would stay scalar."""
-_FIRST, _SECOND = np.uint64(_M0), np.uint64(_M1)
-_STEP, _OTHER_STEP = np.uint64(_W0), np.uint64(_W1)
+_FIRST, _SECOND = np.uint64(M0), np.uint64(M1)
+_STEP, _OTHER_STEP = np.uint64(W0), np.uint64(W1)
 _32, _MASK = np.uint64(32), np.uint64(0xFFFFFFFF)
 _ZERO, _ONE, _TWO = np.float32(0), np.float32(1), np.float32(2)
 _LN2 = np.float32(np.log(2))
@@ -65,7 +65,7 @@ def _draw(start: int, key: tuple[int, int], words: Any) -> None:
     k, other_k = np.uint64(key[0]), np.uint64(key[1])
     for p in range(BLOCK):
         a[p], b[p], c[p], d[p] = start + p, 0, 0, 0
-    for _ in range(_ROUNDS):
+    for _ in range(ROUNDS):
         for p in range(BLOCK):
             product, other = a[p] * _FIRST, c[p] * _SECOND
             a[p], b[p] = (other >> _32) ^ b[p] ^ k, other & _MASK

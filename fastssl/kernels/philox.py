@@ -18,12 +18,12 @@ Words = TypeVar("Words")
 
 # Multipliers and Weyl increments of Philox4x32 (Salmon et al. 2011, table 2 and section 3.3); the golden ratio and
 # sqrt(3) - 1, in 32 bits, step the key.
-_M0 = 0xD2511F53
-_M1 = 0xCD9E8D57
-_W0 = 0x9E3779B9
-_W1 = 0xBB67AE85
+M0 = 0xD2511F53
+M1 = 0xCD9E8D57
+W0 = 0x9E3779B9
+W1 = 0xBB67AE85
 _MASK = 0xFFFFFFFF
-_ROUNDS = 10
+ROUNDS = 10
 
 
 def philox4x32(counter: Any, key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
@@ -36,12 +36,12 @@ def philox4x32(counter: Any, key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
     """
     c0, c1, c2, c3 = counter
     k0, k1 = key
-    for _ in range(_ROUNDS):
-        p0 = c0 * _M0
-        p1 = c2 * _M1
+    for _ in range(ROUNDS):
+        p0 = c0 * M0
+        p1 = c2 * M1
         c0, c1, c2, c3 = ((p1 >> 32) & _MASK) ^ c1 ^ k0, p1 & _MASK, ((p0 >> 32) & _MASK) ^ c3 ^ k1, p0 & _MASK
-        k0 = (k0 + _W0) & _MASK
-        k1 = (k1 + _W1) & _MASK
+        k0 = (k0 + W0) & _MASK
+        k1 = (k1 + W1) & _MASK
     return c0, c1, c2, c3
 
 

@@ -7,9 +7,9 @@ import triton.language as tl
 from fastssl.kernels import philox
 from fastssl.kernels.jit import jit
 
-_M0, _M1 = tl.constexpr(philox._M0), tl.constexpr(philox._M1)
-_W0, _W1 = tl.constexpr(philox._W0), tl.constexpr(philox._W1)
-_ROUNDS = tl.constexpr(philox._ROUNDS)
+_M0, _M1 = tl.constexpr(philox.M0), tl.constexpr(philox.M1)
+_W0, _W1 = tl.constexpr(philox.W0), tl.constexpr(philox.W1)
+_ROUNDS = tl.constexpr(philox.ROUNDS)
 
 
 @jit
