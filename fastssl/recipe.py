@@ -12,12 +12,13 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from fastssl.augment import BackendName
 from fastssl.errors import InputError
 from fastssl.methods import MethodConfig
 from fastssl.methods.simclr import SimCLRConfig
 from fastssl.models import ModelConfig
 from fastssl.optim import OptimConfig
-from fastssl.views import ViewSpec
+from fastssl.views import ViewSpec, specs_in_turn
 
 RESULT_FREE = ("name", "data.workers", "checkpoint_s")
 """Dotted names of the fields that change what a run is called or how fast it is, never what it gives."""
@@ -85,7 +86,7 @@ class Recipe:
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
     compile: bool = False
     """Run the encoder through torch.compile; its warm-up is charged to the clock's compile phase."""
-    backend: Literal["auto", "reference", "kornia", "cpu", "fused"] = "auto"
+    backend: BackendName = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     seed: int = 0
     checkpoint_s: float = 60.0
@@ -121,11 +122,8 @@ class Recipe:
 
     def specs(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> tuple[ViewSpec, ...]:
         """One spec per view; the dataset's own mean and std stand in where the recipe names none."""
-        specs = [
-            dataclasses.replace(spec, mean=spec.mean or mean, std=spec.std or std)
-            for spec in (self.spec, *self.more_specs)
-        ]
-        return tuple(specs[view % len(specs)] for view in range(self.views))
+        specs = [spec.with_statistics(mean, std) for spec in (self.spec, *self.more_specs)]
+        return specs_in_turn(specs, self.views)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` turns back into an equal recipe."""

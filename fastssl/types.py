@@ -12,7 +12,7 @@ from fastssl.views import ViewParams, ViewSpec
 
 Views: TypeAlias = tuple[Float[Tensor, "b 3 _ _"], ...]
 """One tensor per view, normalised, channels-last; views of one size share their shape."""
-Images: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
+Images: TypeAlias = UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]
 """RGB, of one size: bytes 0-255, or floats 0-1 (which a loader never yields, but a user's own data may be)."""
 
 
@@ -20,11 +20,13 @@ Images: TypeAlias = UInt8[Tensor, "b 3 h w"] | Float[Tensor, "b 3 h w"]
 class Batch:
     """What a loader yields. (A dataclass: a named tuple's `index` field would shadow `tuple.index`.)"""
 
-    images: UInt8[Tensor, "b 3 h w"]
+    images: UInt8[Tensor, "_ 3 h w"]
     """uint8 0-255, RGB, channels-last memory; owned by the batch, never overwritten by the loader."""
     labels: Int64[Tensor, "b"]
     index: Int64[Tensor, "b"]
     """Position in the dataset as loaded: 0..n-1, contiguous after subsetting, stable over shuffles and resumes."""
+    gathered: bool = True
+    """False: `images` is the whole resident set (never to be written to), and image i is images[index[i]]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ class AugmentBackend(Protocol):
     reason: str
     """Why this backend was taken, for the start card."""
 
+    reads_rows: bool
+    """Whether it gathers `rows` by itself, at no cost, so that a resident loader need not."""
+
     def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
         """None, or the reason why this spec cannot be applied on that device."""
         ...
@@ -104,7 +109,15 @@ class AugmentBackend(Protocol):
         ...
 
     def apply_views(
-        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+        self,
+        images: Images,
+        params: Sequence[ViewParams],
+        specs: Sequence[ViewSpec],
+        dtype: torch.dtype = torch.float32,
+        rows: Int64[Tensor, "b"] | None = None,
     ) -> Views:
-        """`apply` for every view of the same images; a backend may make them together."""
+        """`apply` for every view of the same images; a backend may make them together.
+
+        With `rows`, `images` is a whole set on the device and sample i is images[rows[i]].
+        """
         ...

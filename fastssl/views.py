@@ -6,8 +6,10 @@ pad and crop, flips, rotation with translation, colour jitter, grayscale, blur, 
 is torchvision's order in the SimCLR and BYOL recipes.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float32, Int32, Int64
@@ -16,6 +18,11 @@ from torch import Tensor
 from fastssl.errors import InputError
 
 Range = tuple[float, float]
+Triple = tuple[float, float, float]
+_PROBABILITIES = ("flip_p", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
+                  "erase_p")  # fmt: skip
+OFF: dict[str, Any] = {**dict.fromkeys(_PROBABILITIES, 0.0), "pad": 0}
+"""Fields of a `ViewSpec` that switch off every operation but the crop; what is on depends on nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +44,7 @@ class ViewSpec:
     """Left to right."""
     vertical_flip_p: float = 0.0
     affine_p: float = 1.0
-    """How often the view is rotated and translated, where either is on (RandomAffine, bilinear, black outside)."""
+    """How often the view is rotated and translated, where either is on (`affine`, bilinear, black outside)."""
     rotation: float = 0.0
     """Angle drawn from [-rotation, rotation], in degrees clockwise."""
     translate: float = 0.0
@@ -61,9 +68,9 @@ class ViewSpec:
     noise_p: float = 0.0
     noise_sigma: Range = (0.1, 0.1)
     """Range of the standard deviation of the noise added to each value (0-1), which is then cut to 0-1."""
-    mean: tuple[float, float, float] | None = None
+    mean: Triple | None = None
     """Subtracted per channel after scaling to 0-1; None means the dataset's own."""
-    std: tuple[float, float, float] | None = None
+    std: Triple | None = None
     erase_p: float = 0.0
     erase_scale: Range = (0.02, 0.33)
     """Range of the erased box's share of the view's area."""
@@ -73,8 +80,8 @@ class ViewSpec:
     """What the box is filled with, in normalised units: 0 is the dataset's mean colour."""
 
     def __post_init__(self) -> None:
-        for name in ("flip_p", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
-                     "erase_p"):  # fmt: skip
+        self._check_kinds()
+        for name in _PROBABILITIES:
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise InputError(f"{name}={getattr(self, name)} is not a probability; give a number from 0 to 1")
         if self.size < 1:
@@ -83,10 +90,12 @@ class ViewSpec:
             scale = getattr(self, name)
             if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
                 raise InputError(f"{name}={scale} is not a range of areas; give 0 < low <= high <= 1")
-        for name in ("crop_ratio", "erase_ratio"):
-            ratio = getattr(self, name)
-            if not 0 < ratio[0] <= ratio[1]:
-                raise InputError(f"{name}={ratio} is not a range of ratios; give 0 < low <= high")
+        for name in ("crop_ratio", "erase_ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise InputError(f"{name}={(low, high)} is not a range; give 0 < low <= high")
+        if not 0 <= self.noise_sigma[0] <= self.noise_sigma[1]:
+            raise InputError(f"noise_sigma={self.noise_sigma} is not a range; give 0 <= low <= high")
         if not 0 <= self.pad < self.size:
             raise InputError(f"pad={self.pad} could leave nothing of a view of {self.size} px; give 0 (off) or less")
         if not 0 <= self.rotation <= 180:
@@ -95,15 +104,31 @@ class ViewSpec:
             raise InputError(f"translate={self.translate} could leave nothing of a view; give 0 (off) to below 1")
         if self.blur_kernel % 2 == 0 or self.blur_kernel < 1:
             raise InputError(f"blur_kernel={self.blur_kernel} has no centre; give an odd positive number of taps")
-        if not 0 < self.blur_sigma[0] <= self.blur_sigma[1]:
-            raise InputError(f"blur_sigma={self.blur_sigma} is not a range; give 0 < low <= high")
-        if not 0 <= self.noise_sigma[0] <= self.noise_sigma[1]:
-            raise InputError(f"noise_sigma={self.noise_sigma} is not a range; give 0 <= low <= high")
         for name in ("brightness", "contrast", "saturation"):
             if getattr(self, name) < 0:
                 raise InputError(f"{name}={getattr(self, name)} is negative; give 0 (off) or more")
         if not 0 <= self.hue <= 0.5:
             raise InputError(f"hue={self.hue} is outside the colour wheel; give 0 (off) to 0.5")
+
+    def _check_kinds(self) -> None:
+        """What a file or a caller without a type checker can get wrong, and a compiled backend would not notice."""
+        if self.interpolation not in ("bilinear", "bicubic"):
+            raise InputError(f"interpolation={self.interpolation!r} is unknown; give 'bilinear' or 'bicubic'")
+        for name in ("size", "pad", "blur_kernel"):
+            if type(getattr(self, name)) is not int:
+                raise InputError(f"{name}={getattr(self, name)!r} is not a whole number; give one")
+        for name in ("mean", "std"):
+            values = getattr(self, name)
+            if values is not None and len(values) != 3:
+                raise InputError(f"{name}={values} is not one number per channel; give three")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if any(isinstance(number, float) and not math.isfinite(number) for number in _numbers(value)):
+                raise InputError(f"{field.name}={value} is not finite; give a number that is")
+
+    def with_statistics(self, mean: Triple, std: Triple) -> "ViewSpec":
+        """The spec with the dataset's own mean and std where it names none."""
+        return replace(self, mean=self.mean or mean, std=self.std or std)
 
     @property
     def jitters(self) -> bool:
@@ -118,7 +143,16 @@ class ViewSpec:
     @classmethod
     def plain(cls, size: int) -> "ViewSpec":
         """The view a probe sees: the whole image, resized, nothing drawn."""
-        return cls(size=size, crop_scale=None, flip_p=0.0, jitter_p=0.0, gray_p=0.0)
+        return cls(size=size, crop_scale=None, **OFF)
+
+
+def specs_in_turn(specs: Sequence[ViewSpec], num_views: int) -> tuple[ViewSpec, ...]:
+    """One spec per view: view v follows the v-th of `specs`, in turn."""
+    return tuple(specs[view % len(specs)] for view in range(num_views))
+
+
+def _numbers(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 @dataclass(frozen=True, slots=True)

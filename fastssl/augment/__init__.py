@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from typing import Literal, get_args
 
 import torch
 
@@ -11,9 +12,10 @@ from fastssl.errors import InputError
 from fastssl.types import AugmentBackend, Batch, Views
 from fastssl.views import ViewKey, ViewParams, ViewSpec
 
-__all__ = ["BACKENDS", "append", "draw_params", "get_backend", "make_views"]
+__all__ = ["BACKENDS", "BackendName", "append", "get_backend", "make_views", "sample_params"]
 
-BACKENDS = ("auto", "reference", "kornia", "cpu", "fused")
+BackendName = Literal["auto", "reference", "kornia", "cpu", "fused"]
+BACKENDS: tuple[str, ...] = get_args(BackendName)
 
 
 def get_backend(name: str = "auto", device: torch.device | str = "cpu") -> AugmentBackend:
@@ -82,11 +84,12 @@ def make_views(
     The specs' mean and std must be filled in. Deterministic in its arguments; the images are not changed; no host sync
     when `batch.index` lies on the images' device. Raises `InputError` for a spec the backend cannot make.
     """
-    params = draw_params(batch, specs, seed=seed, epoch=epoch)
-    return backend.apply_views(batch.images, params, specs, dtype)
+    params = sample_params(batch, specs, seed=seed, epoch=epoch)
+    rows = None if batch.gathered else batch.index.to(batch.images.device, torch.int64, non_blocking=True)
+    return backend.apply_views(batch.images, params, specs, dtype, rows)
 
 
-def draw_params(batch: Batch, specs: Sequence[ViewSpec], *, seed: int, epoch: int) -> list[ViewParams]:
+def sample_params(batch: Batch, specs: Sequence[ViewSpec], *, seed: int, epoch: int) -> list[ViewParams]:
     """What happens to every image in each view: `make_views` is these parameters and `backend.apply_views`.
 
     For a loss that predicts what was drawn (`augment.labels.view_labels`). On the images' device.

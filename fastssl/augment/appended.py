@@ -36,7 +36,7 @@ class Appended(ViewBackend):
             )
         super().__init__(f"{inner.reason}; with a module of the user's own")
         self.name = f"{inner.name}+{self._described}"
-        self.inner, self.module = inner, module
+        self.inner, self.module, self.reads_rows = inner, module, inner.reads_rows
 
     def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
         return check_spec(spec) or self.inner.supports(spec, device)
@@ -44,8 +44,23 @@ class Appended(ViewBackend):
     def _apply_views(
         self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
     ) -> Views:
+        return self._apply(images, None, params, specs, dtype)
+
+    def _apply_rows(
+        self, images: Images, rows: Tensor, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views:
+        return self._apply(images, rows, params, specs, dtype)
+
+    def _apply(
+        self,
+        images: Images,
+        rows: Tensor | None,
+        params: Sequence[ViewParams],
+        specs: Sequence[ViewSpec],
+        dtype: torch.dtype,
+    ) -> Views:
         unit = [replace(spec, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)) for spec in specs]
-        views = self.inner.apply_views(images, [_without_erase(one) for one in params], unit, torch.float32)
+        views = self.inner.apply_views(images, [_without_erase(one) for one in params], unit, torch.float32, rows)
         drawn = zip(views, params, specs, strict=True)
         return tuple(finish(self._through_module(view), one, spec, dtype) for view, one, spec in drawn)
 

@@ -1,10 +1,10 @@
-"""What the backends share: checks, the order of the operations, the random order within the colour jitter."""
+"""What the backends share: checks, and the first and last operations of the eager ones."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64, Shaped
 from torch import Tensor
 
 from fastssl.augment import colour, geometry
@@ -19,6 +19,7 @@ class ViewBackend(ABC):
     """What every backend has: a name, the reason it was taken, checks before any pixel is touched."""
 
     name: str
+    reads_rows = False
 
     def __init__(self, reason: str = "asked for") -> None:
         self.reason = reason
@@ -32,23 +33,53 @@ class ViewBackend(ABC):
     ) -> Float[Tensor, "b 3 {spec.size} {spec.size}"]:
         """Views (pixel - mean) / std in channels-last memory. Computes in float32, rounds once to `dtype`.
 
-        Deterministic. Raises `InputError` for a spec that is not supported or images that are none.
+        Deterministic. Raises `InputError` for a spec that is not supported, or images that are none.
         """
         return self.apply_views(images, [params], [spec], dtype)[0]
 
     def apply_views(
-        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+        self,
+        images: Images,
+        params: Sequence[ViewParams],
+        specs: Sequence[ViewSpec],
+        dtype: torch.dtype = torch.float32,
+        rows: Int64[Tensor, "b"] | None = None,
     ) -> Views:
-        """`apply` for every view of the same images."""
+        """`apply` for every view of the same images; with `rows`, sample i is images[rows[i]] of a whole set.
+
+        Values of `rows` and of the crop boxes are not looked at on a GPU, as that would wait for it. Raises
+        `InputError` as `apply`, and for params or rows that do not fit the images.
+        """
         for spec in specs:
-            require(self.supports(spec, images.device), images, self.name)
+            if reason := self.supports(spec, images.device):
+                raise InputError(f"the {self.name} backend cannot make this view: {reason}")
+        _check_images(images)
+        _check_params(images, params, specs, rows)
         with full_precision(images.device):
-            return self._apply_views(images, params, specs, dtype)
+            if rows is None:
+                return self._apply_views(images, params, specs, dtype)
+            return self._apply_rows(images, rows, params, specs, dtype)
 
     @abstractmethod
     def _apply_views(
         self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
     ) -> Views: ...
+
+    def _apply_rows(
+        self,
+        images: Images,
+        rows: Int64[Tensor, "b"],
+        params: Sequence[ViewParams],
+        specs: Sequence[ViewSpec],
+        dtype: torch.dtype,
+    ) -> Views:
+        """A backend that `reads_rows` does so here."""
+        return self._apply_views(gather(images, rows), params, specs, dtype)
+
+
+def gather(images: Images, rows: Int64[Tensor, "b"]) -> Shaped[Tensor, "b 3 h w"]:
+    """images[rows], in channels-last memory where `images` is."""
+    return images.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 
 
 def check_spec(spec: ViewSpec) -> str | None:
@@ -65,15 +96,26 @@ def check_spec(spec: ViewSpec) -> str | None:
     return None
 
 
-def require(reason: str | None, images: Tensor, name: str) -> None:
-    """Raises `InputError` for a spec that is not supported, with the reason, or a batch that holds no RGB images."""
-    if reason is not None:
-        raise InputError(f"the {name} backend cannot make this view: {reason}")
+def _check_images(images: Tensor) -> None:
     known = images.dtype == torch.uint8 or images.is_floating_point()
     if not known or images.ndim != 4 or images.shape[1] != 3:
         raise InputError(
             f"images={tuple(images.shape)} {images.dtype} are not a batch; give (b, 3, h, w), uint8 0-255 or float 0-1"
         )
+
+
+def _check_params(images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], rows: Tensor | None) -> None:
+    if len(params) != len(specs):
+        raise InputError(f"params={len(params)}, specs={len(specs)}: give one of each per view")
+    if rows is not None and (rows.dtype != torch.int64 or rows.device != images.device):
+        raise InputError(f"rows={rows.dtype} on {rows.device} do not index images; give int64 on {images.device}")
+    num_samples = len(images) if rows is None else len(rows)
+    for one in params:
+        if one.table.shape[0] != num_samples or one.table.device != images.device:
+            raise InputError(
+                f"params of {one.table.shape[0]} samples on {one.table.device} do not fit {num_samples} on "
+                f"{images.device}; give one row per sample, on its device"
+            )
 
 
 def placed(images: Images, params: ViewParams, spec: ViewSpec) -> Float32[Tensor, "b 3 {spec.size} {spec.size}"]:
@@ -99,20 +141,3 @@ def finish(
     if spec.erase_p > 0:
         views = geometry.erase(views, params.erase, spec.erase_value)
     return views.to(dtype, memory_format=torch.channels_last)
-
-
-Adjust = Callable[[Float32[Tensor, "b 3 s s"], Float32[Tensor, "b"]], Float32[Tensor, "b 3 s s"]]
-
-
-def adjust_in_order(
-    views: Float32[Tensor, "b 3 s s"], params: ViewParams, adjusts: Sequence[Adjust]
-) -> Float32[Tensor, "b 3 s s"]:
-    """Brightness, contrast, saturation and hue in each sample's own order: four steps, each tries every operation and
-    keeps it where it is that sample's turn. Sixteen operations where four count; the price of being clear."""
-    factors = (params.brightness, params.contrast, params.saturation, params.hue)
-    for step in range(4):
-        turn = params.jitter_order[:, step]
-        for op, (adjust, factor, neutral) in enumerate(zip(adjusts, factors, (1.0, 1.0, 1.0, 0.0), strict=True)):
-            chosen = colour.spread((turn == op) & (factor != neutral))
-            views = torch.where(chosen, adjust(views, factor), views)
-    return views

@@ -18,7 +18,7 @@ import numba
 _ROOM = Path(__file__).parent
 _SOURCES = (
     *sorted(_ROOM.glob("*cpu*.py")),
-    *(_ROOM / f"{name}.py" for name in ("colour", "plan", "resize")),
+    *(_ROOM / f"{name}.py" for name in ("colour", "compiled", "plan", "resize")),
     *(_ROOM.parent / name for name in ("views.py", "kernels/philox.py")),
 )
 FAST = {"contract", "reassoc", "nsz"}

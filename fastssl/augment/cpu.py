@@ -7,14 +7,16 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+from jaxtyping import Int32
 
 from fastssl.augment.chain import ViewBackend
 from fastssl.augment.cpu_kernel import Settings, make_views
+from fastssl.errors import InputError
 from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
 
-_SHARE = 16
-"""Fewest images worth a thread of their own: about a tenth of a millisecond at 32 px."""
+_SHARE = 16 * 32 * 32
+"""Fewest pixels of views worth a task of their own: about a tenth of a millisecond."""
 
 
 class CpuBackend(ViewBackend):
@@ -42,6 +44,8 @@ class CpuBackend(ViewBackend):
         self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
     ) -> Views:
         b, _, height, width = images.shape
+        for one in params:
+            _check_boxes(one.crop, height, width)
         pixels = images.permute(0, 2, 3, 1).to(torch.float32 if images.is_floating_point() else torch.uint8)
         rows = pixels.contiguous().view(b, height, width * 3).numpy()
         made = torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
@@ -57,7 +61,8 @@ class CpuBackend(ViewBackend):
     def _run(self, rows: Any, tasks: Sequence[tuple[torch.Tensor, Settings, torch.Tensor]]) -> None:
         """Every view of some images, then of the next ones: their pixels are then still near."""
         threads = self.num_threads or torch.get_num_threads()
-        shares = max(1, min(2 * threads, len(rows) // _SHARE)) if threads > 1 else 1
+        pixels = len(rows) * max(settings.size**2 for _, settings, _ in tasks)
+        shares = max(1, min(2 * threads, len(rows), pixels // _SHARE)) if threads > 1 else 1
         edges = [len(rows) * share // shares for share in range(shares + 1)]
         parts = [(rows[low:high], table[low:high], settings, out[low:high]) for low, high in pairwise(edges)
                  for table, settings, out in tasks]  # fmt: skip
@@ -73,6 +78,14 @@ class CpuBackend(ViewBackend):
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="fastssl-augment")
             self._pool_of = (os.getpid(), threads)
         return self._pool
+
+
+def _check_boxes(crop: Int32[torch.Tensor, "b 4"], height: int, width: int) -> None:
+    """Compiled code does not look where it reads, and boxes drawn for larger images lead outside."""
+    top, left, tall, wide = crop.unbind(1)
+    ends = torch.stack((top + tall - height, left + wide - width, -top, -left, 1 - tall, 1 - wide))
+    if ends.numel() and ends.max() > 0:
+        raise InputError(f"params hold crops outside of images of {height} x {width} px; draw them for that size")
 
 
 def _make(rows: Any, table: torch.Tensor, settings: Settings, out: torch.Tensor) -> None:

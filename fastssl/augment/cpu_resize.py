@@ -138,6 +138,8 @@ def resize_crop(image: Any, words: Any, settings: Any, scratch: Any, view: Any) 
         for group in range(min(_GROUPS, -((start - size) // _WOVEN))):
             _filter_rows(image, words, scratch.down, start + group * _WOVEN, scratch.rows)
             _weave(scratch.rows, -(-3 * width // 16) * 16, columns)
+            # Taps past the crop's end weigh 0, but 0 times the NaN an earlier image left there is NaN.
+            columns[_TRIPLE * width : _TRIPLE * (width + 3)] = _ZERO
             _filter_columns(columns, scratch.across, flip, shift, group, narrow, size)
         _weave_back(scratch.narrow, scratch.woven, start, view)
 

@@ -1,20 +1,15 @@
 """The fused backend: all operations of all views of a batch in one Triton launch (`kernels/augment_views.py`)."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int32, Int64
 from torch import Tensor
 
-from fastssl.augment.chain import ViewBackend, require
-from fastssl.errors import InputError
+from fastssl.augment.chain import ViewBackend
 from fastssl.kernels.augment_views import INTERPRETED, Constants, augment_views
-from fastssl.types import Images
+from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
-
-Made: TypeAlias = tuple[Float[Tensor, "samples 3 _ _"], ...]
-"""`Views` of as many samples as were asked for, which need not be the number of images."""
 
 
 def refuses_device(kind: str) -> str | None:
@@ -32,55 +27,57 @@ class FusedBackend(ViewBackend):
     """
 
     name = "fused"
+    reads_rows = True
 
     def supports(self, spec: ViewSpec, device: torch.device) -> str | None:
         reason = refuses_device(device.type)
         return f"it {reason}" if reason else super().supports(spec, device)
 
-    def apply_views(
-        self,
-        images: Images,
-        params: Sequence[ViewParams],
-        specs: Sequence[ViewSpec],
-        dtype: torch.dtype,
-        rows: Int64[Tensor, "samples"] | None = None,
-    ) -> Made:
-        """Every view of the same images; with `rows`, sample i is images[rows[i]] of a whole set on the device.
-
-        Values of `rows` are not checked, as that would wait for the device. Raises `InputError` for a spec that is not
-        supported, images that are none, rows that are no index of them, or params of another number of samples.
-        """
-        for spec in specs:
-            require(self.supports(spec, images.device), images, self.name)
-        if rows is not None and (rows.dtype != torch.int64 or rows.device != images.device):
-            raise InputError(f"rows={rows.dtype} on {rows.device} do not index images; give int64 on {images.device}")
-        num_samples = len(images) if rows is None else len(rows)
-        for one in params:
-            if one.table.shape[0] != num_samples or one.table.device != images.device:
-                raise InputError(
-                    f"params of {one.table.shape[0]} samples on {one.table.device} do not fit {num_samples} on "
-                    f"{images.device}; give one row per sample, on its device"
-                )
-        return self._apply_views(images, params, specs, dtype, rows)
-
     def _apply_views(
+        self, images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], dtype: torch.dtype
+    ) -> Views:
+        return _launch(images, None, params, specs, dtype)
+
+    def _apply_rows(
         self,
         images: Images,
+        rows: Int64[Tensor, "b"],
         params: Sequence[ViewParams],
         specs: Sequence[ViewSpec],
         dtype: torch.dtype,
-        rows: Int64[Tensor, "samples"] | None = None,
-    ) -> Made:
-        groups: dict[Constants, list[int]] = {}
-        for v, spec in enumerate(specs):
-            groups.setdefault(_shared(spec), []).append(v)
-        made: dict[int, Tensor] = {}
-        for shared, members in groups.items():
-            table = torch.stack([params[v].table for v in members])
-            constants = _with_flags(shared, [specs[v] for v in members])
-            together = augment_views(images, rows, table, constants, dtype)
-            made.update(zip(members, together.permute(0, 1, 4, 2, 3), strict=True))
-        return tuple(made[v] for v in range(len(specs)))
+    ) -> Views:
+        return _launch(images, rows, params, specs, dtype)
+
+
+def _launch(
+    images: Images,
+    rows: Int64[Tensor, "b"] | None,
+    params: Sequence[ViewParams],
+    specs: Sequence[ViewSpec],
+    dtype: torch.dtype,
+) -> Views:
+    groups: dict[Constants, list[int]] = {}
+    for v, spec in enumerate(specs):
+        groups.setdefault(_shared(spec), []).append(v)
+    made: dict[int, Tensor] = {}
+    for shared, members in groups.items():
+        constants = _with_flags(shared, [specs[v] for v in members])
+        table = _stacked([params[v].table for v in members])
+        together = augment_views(images, rows, table, constants, dtype)
+        made.update(zip(members, together.permute(0, 1, 4, 2, 3), strict=True))
+    return tuple(made[v] for v in range(len(specs)))
+
+
+def _stacked(tables: Sequence[Int32[Tensor, "b 32"]]) -> Int32[Tensor, "v b 32"]:
+    """One tensor of them; without a copy where they follow each other in memory, as `sample_fused` makes them."""
+    first, step = tables[0], tables[0].numel()
+    whole = first._base
+    if whole is not None and all(
+        table._base is whole and table.is_contiguous() and table.storage_offset() == first.storage_offset() + i * step
+        for i, table in enumerate(tables)
+    ):
+        return first.as_strided((len(tables), *first.shape), (step, *first.stride()))
+    return torch.stack(list(tables))
 
 
 def _shared(spec: ViewSpec) -> Constants:

@@ -65,10 +65,15 @@ def _apply(images: types.Images, params: ViewParams, spec: ViewSpec, dtype: torc
         blurred = filter2d_separable(views, taps, taps, border_type="reflect")
         views = torch.where(spread(params.blur_sigma > 0), blurred, views)
     if spec.solarize_p > 0:
-        views = torch.where(spread(params.solarize), solarize(views, float(spec.solarize_threshold)), views)
+        views = torch.where(spread(params.solarize), _solarized(views, spec.solarize_threshold), views)
     if spec.noise_p > 0:
         views = add_noise(views, params.noise_sigma, params.noise_key)
     return finish(views, params, spec, dtype)
+
+
+def _solarized(views: Images, threshold: float) -> Images:
+    """The threshold as a tensor that is on the device already: Kornia copies a plain number there and waits."""
+    return solarize(views, on_device(float(threshold), torch.float32, views.device))
 
 
 def _affine(views: Images, params: ViewParams) -> Images:

@@ -1,8 +1,9 @@
 """What was drawn for a view, as numbers to predict: the parameters of an augmentation as labels.
 
 A network asked for them cannot forget them (Bordes, Balestriero and Vincent 2023, "parameters of a data augmentation").
-With `params = draw_params(batch, specs, seed=seed, epoch=epoch)` and `views = backend.apply_views(batch.images, params,
-specs, dtype)`, which is `make_views`, the labels of views[v] are `view_labels(params[v], specs[v], height, width)`.
+With `params = sample_params(batch, specs, seed=seed, epoch=epoch)` and `views = backend.apply_views(batch.images,
+params, specs, dtype)`, which is `make_views`, the labels of views[v] are `view_labels(params[v], specs[v], height,
+width)`.
 """
 
 import torch

@@ -35,6 +35,8 @@ CROP, FLIP, JITTER, GRAY, BLUR, SOLARIZE, VERTICAL_FLIP, PAD, AFFINE, NOISE, ERA
 NUM_TRIES = 10
 """torchvision tries ten boxes before it falls back to the central one, or to erasing nothing."""
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+NEUTRAL = (1.0, 1.0, 1.0, 0.0)
+"""Brightness, contrast, saturation, hue when they do not happen."""
 ORDERS = tuple(permutations((BRIGHTNESS, CONTRAST, SATURATION, HUE)))
 """The 24 orders of the four colour operations; the order word times 24, over 2^32, picks one."""
 BLOCKS = {
@@ -57,7 +59,7 @@ UNIT = 2.0**-24
 # Views share their word of the counter with the streams of `data`, which start at 0xFFFF_0000.
 _VIEWS = 0xFFFF
 
-Range = tuple[float, float]
+Span = tuple[float, float]
 """Low end and width."""
 
 
@@ -68,31 +70,31 @@ class DrawPlan(NamedTuple):
     width: int
     size: int
     crops: bool
-    scale: Range
-    log_ratio: Range
+    scale: Span
+    log_ratio: Span
     fallback: tuple[int, int, int, int]
     """Top, left, height, width when no try fits, and when the spec does not crop: then the whole image."""
     flip_below: int
     """An operation happens when 24 random bits are below this; 0 means never, and nothing is drawn for it."""
     jitter_below: int
-    factors: tuple[Range, Range, Range, Range]
+    factors: tuple[Span, Span, Span, Span]
     """Brightness, contrast, saturation, hue; a width of 0 leaves the low end, which is then the neutral value."""
     gray_below: int
     blur_below: int
-    sigma: Range
+    sigma: Span
     solarize_below: int
     vertical_flip_below: int
     pad: int
     affine_below: int
-    angle: Range
+    angle: Span
     """Degrees clockwise."""
-    translate: Range
+    translate: Span
     """Pixels of the view, before rounding."""
     noise_below: int
-    noise_sigma: Range
+    noise_sigma: Span
     erase_below: int
-    erase_scale: Range
-    erase_log_ratio: Range
+    erase_scale: Span
+    erase_log_ratio: Span
 
     def happens(self, op: int) -> bool:
         """Whether the operation can happen at all; if not, nothing is drawn for it."""
@@ -140,11 +142,11 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
     )
 
 
-def _range(bounds: tuple[float, float]) -> Range:
+def _range(bounds: tuple[float, float]) -> Span:
     return float(bounds[0]), float(bounds[1] - bounds[0])
 
 
-def _log_range(ratios: tuple[float, float]) -> Range:
+def _log_range(ratios: tuple[float, float]) -> Span:
     low, high = (math.log(ratio) for ratio in ratios)
     return low, high - low
 
@@ -153,7 +155,7 @@ def _below(probability: float | int) -> int:
     return round(probability * 2**24)
 
 
-def _factor(strength: float | int) -> Range:
+def _factor(strength: float | int) -> Span:
     """torchvision's ColorJitter: uniform on [max(0, 1 - strength), 1 + strength]."""
     low = max(0.0, 1.0 - strength)
     return low, 1.0 + strength - low  # floats for integer strengths too: the compiled sampler has one signature

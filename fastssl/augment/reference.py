@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
-from fastssl.augment import colour, geometry
-from fastssl.augment.chain import ViewBackend, adjust_in_order, finish, placed
+from fastssl.augment import colour, geometry, plan
+from fastssl.augment.chain import ViewBackend, finish, placed
 from fastssl.augment.noise import add_noise
 from fastssl.types import Images, Views
 from fastssl.views import ViewParams, ViewSpec
@@ -30,7 +31,7 @@ def _apply(images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtyp
     if spec.warps:
         views = geometry.affine(views, params.angle, params.translate)
     if spec.jitters:
-        views = adjust_in_order(views, params, _ADJUSTS)
+        views = _adjust_in_order(views, params)
     if spec.gray_p > 0:
         views = colour.to_gray(views, params.gray)
     if spec.blur_p > 0:
@@ -40,3 +41,15 @@ def _apply(images: Images, params: ViewParams, spec: ViewSpec, dtype: torch.dtyp
     if spec.noise_p > 0:
         views = add_noise(views, params.noise_sigma, params.noise_key)
     return finish(views, params, spec, dtype)
+
+
+def _adjust_in_order(views: Float32[Tensor, "b 3 s s"], params: ViewParams) -> Float32[Tensor, "b 3 s s"]:
+    """Brightness, contrast, saturation and hue in each sample's own order: four steps, each tries every operation and
+    keeps it where it is that sample's turn. Sixteen operations where four count; the price of being clear."""
+    factors = (params.brightness, params.contrast, params.saturation, params.hue)
+    for step in range(4):
+        turn = params.jitter_order[:, step]
+        for op, (adjust, factor, neutral) in enumerate(zip(_ADJUSTS, factors, plan.NEUTRAL, strict=True)):
+            chosen = colour.spread((turn == op) & (factor != neutral))
+            views = torch.where(chosen, adjust(views, factor), views)
+    return views

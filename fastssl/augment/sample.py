@@ -20,8 +20,6 @@ from fastssl.views import NUM_WORDS, ViewKey, ViewParams, ViewSpec
 
 Words = Int64[Tensor, "b blocks 4"]
 Flags = Bool[Tensor, "b"]
-_NEUTRAL = (1.0, 1.0, 1.0, 0.0)
-"""Brightness, contrast, saturation, hue when the jitter does not happen."""
 
 
 def sample(spec: ViewSpec, key: ViewKey, height: int, width: int) -> ViewParams:
@@ -110,12 +108,12 @@ def _happens(words: Words | None, below: int, index: Int64[Tensor, "b"], block: 
     return words[:, block, 0] >> 8 < below
 
 
-def _between(word: Int64[Tensor, "*shape"], bounds: plans.Range) -> Float64[Tensor, "*shape"]:
+def _between(word: Int64[Tensor, "*shape"], bounds: plans.Span) -> Float64[Tensor, "*shape"]:
     return (word >> 8).double() * UNIT * bounds[1] + bounds[0]
 
 
 def _first_fitting(
-    words: Words, height: int, width: int, scale: plans.Range, log_ratio: plans.Range, *, wide: bool
+    words: Words, height: int, width: int, scale: plans.Span, log_ratio: plans.Span, *, wide: bool
 ) -> tuple[Int64[Tensor, "b 4"], Flags]:
     """The first of the ten boxes that fits into `height` x `width`, and whether one does.
 
@@ -173,7 +171,7 @@ def _jitter(
     plan: DrawPlan, words: Words | None, index: Int64[Tensor, "b"]
 ) -> tuple[Float32[Tensor, "b 4"], Int64[Tensor, "b 4"]]:
     orders = on_device(plans.ORDERS, torch.int64, index.device)
-    neutral = on_device(_NEUTRAL, torch.float32, index.device)
+    neutral = on_device(plans.NEUTRAL, torch.float32, index.device)
     if words is None:
         return neutral.repeat(len(index), 1), orders[0].repeat(len(index), 1)
     happens = _happens(words, plan.jitter_below, index, 1)[:, None]

@@ -34,6 +34,7 @@ from fastssl.views import (
 _philox = compiled()(philox4x32)
 _exp = compiled()(plans.exp)
 _ORDERS = np.array(plans.ORDERS, dtype=np.int64)
+_NEUTRAL = plans.NEUTRAL
 _CROP, _FLIP, _JITTER, _GRAY, _BLUR = plans.CROP, plans.FLIP, plans.JITTER, plans.GRAY, plans.BLUR
 _SOLARIZE, _VERTICAL_FLIP, _PAD = plans.SOLARIZE, plans.VERTICAL_FLIP, plans.PAD
 _AFFINE, _NOISE, _ERASE = plans.AFFINE, plans.NOISE, plans.ERASE
@@ -96,7 +97,7 @@ def _happens(below: int, index: int, epoch: int, stream: int, key: tuple[int, in
 
 
 @compiled()
-def _between(word: int, bounds: plans.Range) -> float:
+def _between(word: int, bounds: plans.Span) -> float:
     return np.float64(word >> 8) * UNIT * bounds[1] + bounds[0]
 
 
@@ -138,12 +139,12 @@ def _erase(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, 
 def _jitter(
     plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], order: Any, factors: Any
 ) -> None:
-    factors[0], factors[1], factors[2], factors[3] = 1.0, 1.0, 1.0, 0.0
+    factors[0], factors[1], factors[2], factors[3] = _NEUTRAL
     code = 0
     if plan.jitter_below > 0:
         words = _philox((index, epoch, stream, 1), key)
         if words[0] >> 8 < plan.jitter_below:
-            code = words[1] * 24 >> 32
+            code = words[1] * len(_ORDERS) >> 32
             factors_words = _philox((index, epoch, stream, 0), key)
             for f in range(4):
                 factors[f] = _between(factors_words[f], plan.factors[f])

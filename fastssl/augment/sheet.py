@@ -3,7 +3,6 @@
 import io
 import textwrap
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from fastssl.augment import draw_params, get_backend
+from fastssl.augment import get_backend, sample_params
 from fastssl.errors import InputError
 from fastssl.telemetry.files import write_atomically
 from fastssl.types import AugmentBackend, Batch
@@ -47,15 +46,16 @@ def view_sheet(
     `index` is the images' positions in their dataset (0, 1, ... when None), so that the views are those of a run with
     that seed and epoch. Views of different sizes are drawn to one scale. They are shown with the normalisation undone;
     where a spec names no mean and std, these images' own stand in. `name` opens the title. Waits for the device; meant
-    for a handful of images.
+    for a handful of images. Errors: `InputError` without an image or a spec, and as `check_out`.
     """
+    check_out(out)
     if not len(images) or not specs:
         raise InputError(f"images={len(images)}, specs={len(specs)}: a sheet needs at least one of each")
     index = torch.arange(len(images), device=images.device) if index is None else index.to(images.device)
     specs = _filled(specs, images)
     backend = backend or get_backend("auto", images.device)
     batch = Batch(images=images, labels=torch.zeros_like(index), index=index)
-    params = draw_params(batch, specs, seed=seed, epoch=epoch)
+    params = sample_params(batch, specs, seed=seed, epoch=epoch)
     views = [
         view * torch.tensor(spec.std, device=view.device)[:, None, None]
         + torch.tensor(spec.mean, device=view.device)[:, None, None]
@@ -67,10 +67,16 @@ def view_sheet(
     return out
 
 
+def check_out(out: Path) -> None:
+    """Raises `InputError` for a name that promises another format than the sheet's."""
+    if out.suffix.lower() != ".png":
+        raise InputError(f"out={out} does not end in .png, the only format of a sheet; give a name that does")
+
+
 def _filled(specs: Sequence[ViewSpec], images: Tensor) -> list[ViewSpec]:
     std, mean = (values.tolist() for values in torch.std_mean(images.float() / 255, dim=(0, 2, 3), correction=0))
     std = [max(value, 1e-3) for value in std]
-    return [replace(spec, mean=spec.mean or tuple(mean), std=spec.std or tuple(std)) for spec in specs]
+    return [spec.with_statistics((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])) for spec in specs]
 
 
 def _draw(images: Tensor, views: Sequence[Tensor], params: Sequence[ViewParams], title: str, index: Tensor) -> bytes:

@@ -32,11 +32,13 @@ def open_loader(
     num_workers: int = 2,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    gather: bool = True,
 ) -> Loader:
     """A loader of a dataset by name (its beton in `betons_dir()`), or of a path that ends in `.beton`.
 
     `kind="auto"` takes `resident` when the decoded images fit in a quarter of the device's free memory, else `ffcv`;
-    `describe()["reason"]` says which and why. `progress` is called while a resident set is decoded. Raises
+    `describe()["reason"]` says which and why. `progress` is called while a resident set is decoded. `gather=False`
+    lets a resident loader leave the gathering of a batch to a backend that `reads_rows`; others gather anyway. Raises
     `InputError` for an unknown kind, a beton that is missing or damaged, images of several sizes, or bad numbers.
     """
     if kind not in KINDS:
@@ -50,7 +52,7 @@ def open_loader(
         kind, reason = _choose(served, device)
     options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason}
     if kind == "resident":
-        return ResidentLoader(served, schedule, progress=progress, **options)
+        return ResidentLoader(served, schedule, progress=progress, gather=gather, **options)
     return {"ffcv": FfcvLoader, "folder": FolderLoader}[kind](served, schedule, **options)
 
 

@@ -26,7 +26,10 @@ _CHUNK_BYTES = 64 * 1024**2
 
 
 class ResidentLoader:
-    """Serves a beton of images of one size from memory on `device`; batches are there too."""
+    """Serves a beton of images of one size from memory on `device`; batches are there too.
+
+    With `gather=False` batches hold the whole set (`Batch.gathered`), for a backend that gathers by itself.
+    """
 
     def __init__(
         self,
@@ -37,11 +40,13 @@ class ResidentLoader:
         device: torch.device | str = "cpu",
         reason: str = "asked for",
         progress: Progress | None = None,
+        gather: bool = True,
     ) -> None:
         if num_workers < 1:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size = served.info, schedule.batch_size
         self.device, self.reason = torch.device(device), reason
+        self._gather_images = gather
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
         self._require_room(served)
         self._rows: Tensor | None = self._decode(served, progress)
@@ -93,9 +98,10 @@ class ResidentLoader:
             if self._rows is None:
                 raise InputError("the loader was closed while an epoch was being read; close it last")
             index = positions[start : start + self.batch_size]
-            pixels = self._rows.index_select(0, index).view(-1, self.info.height, self.info.width, 3)
+            pixels = self._rows.index_select(0, index) if self._gather_images else self._rows
+            images = pixels.view(-1, self.info.height, self.info.width, 3).permute(0, 3, 1, 2)
             labels = self._labels.index_select(0, index)
-            yield Batch(images=pixels.permute(0, 3, 1, 2), labels=labels, index=index.clone())
+            yield Batch(images=images, labels=labels, index=index.clone(), gathered=self._gather_images)
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""

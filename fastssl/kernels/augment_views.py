@@ -28,20 +28,13 @@ import triton.language as tl
 from jaxtyping import Float, Float32, Int32, Int64
 from torch import Tensor
 
-from fastssl import views
 from fastssl.kernels.blur_views import blurred, keep
 from fastssl.kernels.colour_views import add_noise, contrast_step, gray_of, jitter, number
+from fastssl.kernels.columns import CONTRAST_AT, ERASE_AT, GRAY_AT, NUM_WORDS, SIGMA_AT, SOLARIZE_AT
 from fastssl.kernels.jit import is_interpreted, jit, jit_for_any
 from fastssl.kernels.resize_views import warped
 from fastssl.types import Images
 
-_GRAY_AT, _SOLARIZE_AT, _ERASE_AT = (
-    tl.constexpr(views.GRAY_AT),
-    tl.constexpr(views.SOLARIZE_AT),
-    tl.constexpr(views.ERASE_AT),
-)
-_CONTRAST_AT, _SIGMA_AT = tl.constexpr(views.CONTRAST_AT), tl.constexpr(views.SIGMA_AT)
-_NUM_WORDS = tl.constexpr(views.NUM_WORDS)
 NUM_WARPS = 8
 
 
@@ -77,12 +70,12 @@ def augment_views_kernel(
     sample = view % b
     if HAS_ROWS:
         sample = tl.load(rows + sample)
-    image, drawn = images + sample * image_stride, table + view * _NUM_WORDS
+    image, drawn = images + sample * image_stride, table + view * NUM_WORDS
     out += view * (3 * SIZE * SIZE)
     sharp = scratch + view * (6 * SIZE * SIZE)
-    sigma = number(drawn, _SIGMA_AT)
+    sigma = number(drawn, SIGMA_AT)
     mean = 0.0
-    if JITTER and number(drawn, _CONTRAST_AT) != 1.0:
+    if JITTER and number(drawn, CONTRAST_AT) != 1.0:
         steps = contrast_step(drawn)
         total = tl.zeros((BLOCK,), tl.float32)
         for start in range(0, SIZE * SIZE, BLOCK):
@@ -98,7 +91,7 @@ def augment_views_kernel(
                                   SIZE, CUBIC, ANTIALIAS, SHRINKS, MOVES, AFFINE)  # fmt: skip
         if JITTER:
             red, green, blue = jitter(red, green, blue, drawn, 4, mean)
-        if tl.load(drawn + _GRAY_AT) != 0:
+        if tl.load(drawn + GRAY_AT) != 0:
             gray = gray_of(red, green, blue)
             red, green, blue = gray, gray, gray
         if BLUR and sigma > 0.0:
@@ -137,7 +130,7 @@ def _finish(out, drawn, pixel, y, x, inside, red, green, blue,
             mean_red, mean_green, mean_blue, per_red, per_green, per_blue, threshold, erase_value,
             NOISE: tl.constexpr, ERASE: tl.constexpr):  # fmt: skip
     """Solarize, noise, normalise, erase; then the one rounding, and channels last."""
-    if tl.load(drawn + _SOLARIZE_AT) != 0:
+    if tl.load(drawn + SOLARIZE_AT) != 0:
         red = tl.where(red >= threshold, 1.0 - red, red)
         green = tl.where(green >= threshold, 1.0 - green, green)
         blue = tl.where(blue >= threshold, 1.0 - blue, blue)
@@ -145,8 +138,8 @@ def _finish(out, drawn, pixel, y, x, inside, red, green, blue,
         red, green, blue = add_noise(red, green, blue, drawn, pixel)
     red, green, blue = (red - mean_red) * per_red, (green - mean_green) * per_green, (blue - mean_blue) * per_blue
     if ERASE:
-        below, after = y - tl.load(drawn + _ERASE_AT), x - tl.load(drawn + _ERASE_AT + 1)
-        height, width = tl.load(drawn + _ERASE_AT + 2), tl.load(drawn + _ERASE_AT + 3)
+        below, after = y - tl.load(drawn + ERASE_AT), x - tl.load(drawn + ERASE_AT + 1)
+        height, width = tl.load(drawn + ERASE_AT + 2), tl.load(drawn + ERASE_AT + 3)
         erased = (below >= 0) & (below < height) & (after >= 0) & (after < width)
         red = tl.where(erased, erase_value, red)
         green = tl.where(erased, erase_value, green)

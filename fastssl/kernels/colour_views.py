@@ -7,12 +7,10 @@ What depends on the view alone (which operation, its factor) is a scalar, so a v
 
 import triton.language as tl
 
-from fastssl import views
+from fastssl.kernels.columns import BRIGHTNESS_AT, NOISE_AT, NOISE_KEY_AT, ORDER_AT
 from fastssl.kernels.jit import jit
 from fastssl.kernels.philox_triton import philox4x32
 
-_ORDER_AT, _FACTORS_AT = tl.constexpr(views.ORDER_AT), tl.constexpr(views.BRIGHTNESS_AT)
-_NOISE_AT, _NOISE_KEY_AT = tl.constexpr(views.NOISE_AT), tl.constexpr(views.NOISE_KEY_AT)
 # Numbers of the operations in `jitter_order`, and the luma: those of `augment/plan.py` and `augment/colour.py`.
 CONTRAST, SATURATION, HUE = tl.constexpr(1), tl.constexpr(2), tl.constexpr(3)
 RED, GREEN, BLUE = tl.constexpr(0.2989), tl.constexpr(0.587), tl.constexpr(0.114)
@@ -38,9 +36,9 @@ def gray_of(red, green, blue):
 @jit
 def contrast_step(drawn):
     """How many operations of the jitter come before the contrast."""
-    step = tl.where(tl.load(drawn + _ORDER_AT + 1) == CONTRAST, 1, 0)
-    step = tl.where(tl.load(drawn + _ORDER_AT + 2) == CONTRAST, 2, step)
-    return tl.where(tl.load(drawn + _ORDER_AT + 3) == CONTRAST, 3, step)
+    step = tl.where(tl.load(drawn + ORDER_AT + 1) == CONTRAST, 1, 0)
+    step = tl.where(tl.load(drawn + ORDER_AT + 2) == CONTRAST, 2, step)
+    return tl.where(tl.load(drawn + ORDER_AT + 3) == CONTRAST, 3, step)
 
 
 @jit
@@ -50,8 +48,8 @@ def jitter(red, green, blue, drawn, steps, mean):
     Brightness, contrast and saturation are one blend, with black, the mean or the pixel's gray.
     """
     for step in range(steps):
-        op = tl.load(drawn + _ORDER_AT + step)
-        factor = number(drawn, _FACTORS_AT + op)
+        op = tl.load(drawn + ORDER_AT + step)
+        factor = number(drawn, BRIGHTNESS_AT + op)
         if op == HUE:
             if factor != 0.0:
                 red, green, blue = _turn_hue(red, green, blue, factor * 6.0)
@@ -86,10 +84,10 @@ def _channel(distance, top, chroma):
 @jit
 def add_noise(red, green, blue, drawn, pixel):
     """Normal noise counted by the pixel's number in the view, then cut to 0-1; off where its sigma is 0."""
-    sigma = number(drawn, _NOISE_AT)
+    sigma = number(drawn, NOISE_AT)
     if sigma > 0.0:
-        key0 = tl.load(drawn + _NOISE_KEY_AT).to(tl.uint32, bitcast=True)
-        key1 = tl.load(drawn + _NOISE_KEY_AT + 1).to(tl.uint32, bitcast=True)
+        key0 = tl.load(drawn + NOISE_KEY_AT).to(tl.uint32, bitcast=True)
+        key1 = tl.load(drawn + NOISE_KEY_AT + 1).to(tl.uint32, bitcast=True)
         none = tl.zeros_like(pixel).to(tl.uint32)
         w0, w1, w2, w3 = philox4x32(pixel.to(tl.uint32), none, none, none, none + key0, none + key1)
         turn, radius = _turn(w1), _radius(w0)

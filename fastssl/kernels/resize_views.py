@@ -11,17 +11,10 @@ pixels, not coordinates. The integers fit 32 bits while length * 2 size < 2^31. 
 
 import triton.language as tl
 
-from fastssl import views
 from fastssl.kernels.colour_views import number, unit
+from fastssl.kernels.columns import ANGLE_AT, CROP_AT, FLIP_AT, SHIFT_AT, TRANSLATE_AT, VERTICAL_FLIP_AT
 from fastssl.kernels.jit import jit
 
-_CROP_AT, _SHIFT_AT, _TRANSLATE_AT = (
-    tl.constexpr(views.CROP_AT),
-    tl.constexpr(views.SHIFT_AT),
-    tl.constexpr(views.TRANSLATE_AT),
-)
-_FLIP_AT, _VERTICAL_FLIP_AT = tl.constexpr(views.FLIP_AT), tl.constexpr(views.VERTICAL_FLIP_AT)
-_ANGLE_AT = tl.constexpr(views.ANGLE_AT)
 # Keys' cubic: those of `augment/resize.py`.
 CUBIC_ANTIALIAS, CUBIC_PLAIN = tl.constexpr(-0.5), tl.constexpr(-0.75)
 _DEGREE = tl.constexpr(0.017453292519943295)
@@ -33,8 +26,8 @@ def warped(image, strides_c, strides_y, strides_x, drawn, y, x, scale,
            MOVES: tl.constexpr, AFFINE: tl.constexpr):  # fmt: skip
     """Red, green, blue in 0-1 of view pixels (y, x), before any colour operation."""
     if AFFINE:
-        angle = number(drawn, _ANGLE_AT) * _DEGREE
-        down, right = tl.load(drawn + _TRANSLATE_AT), tl.load(drawn + _TRANSLATE_AT + 1)
+        angle = number(drawn, ANGLE_AT) * _DEGREE
+        down, right = tl.load(drawn + TRANSLATE_AT), tl.load(drawn + TRANSLATE_AT + 1)
         CENTRE: tl.constexpr = (SIZE - 1) * 0.5
         far_y, far_x = (y - down).to(tl.float32) - CENTRE, (x - right).to(tl.float32) - CENTRE
         cosine, sine = tl.cos(angle), tl.sin(angle)
@@ -67,11 +60,11 @@ def _moved(image, strides_c, strides_y, strides_x, drawn, y, x, scale,
            MOVES: tl.constexpr):  # fmt: skip
     """After both flips and the shift; black where (y, x) or what it shows lies outside, which needs `MOVES`."""
     inside = (y >= 0) & (y < SIZE) & (x >= 0) & (x < SIZE)
-    y = tl.where(tl.load(drawn + _VERTICAL_FLIP_AT) != 0, SIZE - 1 - y, y)
-    x = tl.where(tl.load(drawn + _FLIP_AT) != 0, SIZE - 1 - x, x)
+    y = tl.where(tl.load(drawn + VERTICAL_FLIP_AT) != 0, SIZE - 1 - y, y)
+    x = tl.where(tl.load(drawn + FLIP_AT) != 0, SIZE - 1 - x, x)
     if MOVES:
-        y += tl.load(drawn + _SHIFT_AT)
-        x += tl.load(drawn + _SHIFT_AT + 1)
+        y += tl.load(drawn + SHIFT_AT)
+        x += tl.load(drawn + SHIFT_AT + 1)
         inside = inside & (y >= 0) & (y < SIZE) & (x >= 0) & (x < SIZE)
         y = tl.minimum(tl.maximum(y, 0), SIZE - 1)
         x = tl.minimum(tl.maximum(x, 0), SIZE - 1)
@@ -87,8 +80,8 @@ def _resized(image, strides_c, strides_y, strides_x, drawn, y, x, scale,
              SIZE: tl.constexpr, CUBIC: tl.constexpr, ANTIALIAS: tl.constexpr, SHRINKS: tl.constexpr):  # fmt: skip
     """Pixels of the crop at SIZE x SIZE, times `scale`; `SHRINKS` is off where no filter can be wider than at rest."""
     HALF: tl.constexpr = 2 if CUBIC else 1
-    top, left = tl.load(drawn + _CROP_AT), tl.load(drawn + _CROP_AT + 1)
-    height, width = tl.load(drawn + _CROP_AT + 2), tl.load(drawn + _CROP_AT + 3)
+    top, left = tl.load(drawn + CROP_AT), tl.load(drawn + CROP_AT + 1)
+    height, width = tl.load(drawn + CROP_AT + 2), tl.load(drawn + CROP_AT + 3)
     if SHRINKS:
         tall, wide = tl.maximum(height, SIZE), tl.maximum(width, SIZE)
         num_rows, num_columns = (2 * HALF * tall + SIZE - 1) // SIZE, (2 * HALF * wide + SIZE - 1) // SIZE

@@ -32,7 +32,7 @@ from fastssl.parity.statistics import (
     read_crops,
 )
 from fastssl.types import Batch, Views
-from fastssl.views import ViewSpec
+from fastssl.views import OFF, ViewSpec
 
 MakeViews = Callable[[Batch, Sequence[ViewSpec]], Views]
 
@@ -89,7 +89,7 @@ def run_parity(
     served = serve(find_beton(dataset, split))
     info = served.info
     spec = spec or ViewSpec(size=min(info.height, info.width))
-    spec = replace(spec, mean=spec.mean or info.mean, std=spec.std or info.std)
+    spec = spec.with_statistics(info.mean, info.std)
     num_images = min(num_images, info.num_samples)
 
     def make(batch: Batch, specs: Sequence[ViewSpec]) -> Views:
@@ -161,9 +161,8 @@ def _collect(
 
 def _crop_and_flip(spec: ViewSpec) -> ViewSpec:
     """The spec with everything off but the crop and the flip left to right, which are read back from pixels."""
-    off = dict.fromkeys(("pad", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
-                         "erase_p"), 0)  # fmt: skip
-    return replace(spec, **off, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    kept = {**OFF, "flip_p": spec.flip_p}
+    return replace(spec, **kept, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 def _first(batches: Iterable[Batch], num_images: int) -> Iterator[Batch]:

@@ -98,6 +98,7 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
         subset_seed=data.subset_seed,
         num_workers=data.workers,
         device=str(device),
+        gather=not backend.reads_rows,
     )
     return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
                  _trainable(recipe, loader.info, device))  # fmt: skip
@@ -120,15 +121,17 @@ def warm_up(parts: Parts, steps: int = 2) -> None:
     optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
     """
     before = _copied(parts.trainable.state_dict())
-    for _ in parts.loader.epoch(0):
-        break  # ffcv compiles its decoder when its first batch is asked for
+    gathered = True
+    for batch in parts.loader.epoch(0):  # ffcv compiles its decoder when its first batch is asked for
+        gathered = batch.gathered  # which decides between two kernels
+        break
     count, info = parts.recipe.batch_size, parts.info
     index = torch.arange(count, device=parts.device) % info.num_samples
     pixels = torch.arange(count * 3 * info.height * info.width, device=parts.device) * 2654435761 % 251
     images = pixels.view(count, 3, info.height, info.width).to(torch.uint8, memory_format=torch.channels_last)
     set_lr(parts.trainable.optimizer, 0.0)
     for _ in range(steps):
-        parts.step(Batch(images, index % max(info.num_classes, 1), index), epoch=0)
+        parts.step(Batch(images, index % max(info.num_classes, 1), index, gathered), epoch=0)
     parts.trainable.load_state_dict(before)
 
 

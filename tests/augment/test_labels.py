@@ -4,7 +4,7 @@ import pytest
 import torch
 from oracle import CPU_BACKENDS
 
-from fastssl.augment import draw_params, get_backend, make_views
+from fastssl.augment import get_backend, make_views, sample_params
 from fastssl.augment.labels import LABELS, view_labels
 from fastssl.augment.sample import sample
 from fastssl.types import Batch
@@ -44,7 +44,7 @@ def along(profile):
 @pytest.mark.parametrize("name", CPU_BACKENDS)
 def test_crop_and_flips_read_off_the_pixels_equal_the_labels(name):
     batch = batch_of(24)
-    params = draw_params(batch, [SPEC, SPEC], seed=3, epoch=1)
+    params = sample_params(batch, [SPEC, SPEC], seed=3, epoch=1)
     views = get_backend(name).apply_views(batch.images, params, [SPEC, SPEC], torch.float32)
     for view, drawn in zip(views, params):
         labels = view_labels(drawn, SPEC, HEIGHT, WIDTH)
@@ -61,7 +61,7 @@ def test_crop_and_flips_read_off_the_pixels_equal_the_labels(name):
 def test_drawn_parameters_and_a_backend_are_make_views():
     batch, backend = batch_of(6), get_backend("cpu")
     specs = [SPEC, ViewSpec(size=16, noise_p=1.0, erase_p=1.0, mean=SPEC.mean, std=SPEC.std)]
-    params = draw_params(batch, specs, seed=1, epoch=2)
+    params = sample_params(batch, specs, seed=1, epoch=2)
     made = make_views(batch, specs, backend, seed=1, epoch=2)
     for view, again in zip(made, backend.apply_views(batch.images, params, specs, torch.float32)):
         assert torch.equal(view, again)
@@ -91,7 +91,7 @@ def test_labels_are_learnt_from_the_pixels_of_their_own_view_alone():
         return r2(box[train:], linear(features, box, train)), float((guessed == (flip[train:] > 0.5)).double().mean())
 
     def drawn(epoch, view):
-        return view_labels(draw_params(batch, [spec, spec], seed=0, epoch=epoch)[view], spec, HEIGHT, WIDTH)
+        return view_labels(sample_params(batch, [spec, spec], seed=0, epoch=epoch)[view], spec, HEIGHT, WIDTH)
 
     fit, accuracy = scores(drawn(0, 0))
     assert fit > 0.95

@@ -41,6 +41,17 @@ def test_only_the_subset_is_held(tiny_beton):
     assert loader.describe()["resident_bytes"] == NUM_IMAGES // 2 * 32 * 32 * 3
 
 
+def test_whole_set_is_served_where_the_backend_gathers(tiny_beton):
+    path = tiny_beton(NUM_IMAGES)
+    loaders = [open_loader("resident", path, batch_size=8, gather=gather) for gather in (True, False)]
+    for gathered, whole in zip(*(loader.epoch(3, start_step=2) for loader in loaders), strict=True):
+        assert not whole.gathered
+        assert len(whole.images) == NUM_IMAGES
+        assert whole.images.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(whole.images[whole.index], gathered.images)
+        assert torch.equal(whole.labels, gathered.labels)
+
+
 def test_free_memory_obeys_the_container_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(environment, "_CGROUP", tmp_path)
     unlimited = memory.free_bytes()

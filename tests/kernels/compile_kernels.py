@@ -46,7 +46,7 @@ def compile_views(architecture, image, out, changed):
 
 def compile_draw(architecture):
     """The kernel that draws their parameters, compiled."""
-    types = {"index": "*i64", "integers": "*i64", "floats": "*fp64", "orders": "*i64", "table": "*i32",
+    types = {"index": "*i64", "wholes": "*i64", "floats": "*fp64", "orders": "*i64", "table": "*i32",
              "num_samples": "i32", "seed": "i64", "epoch": "i64", "first_view": "i64"}  # fmt: skip
     constants = {"BLOCK": 64}
     return compile_for(architecture, draw_kernel, types, constants, DRAW_OPTIONS)

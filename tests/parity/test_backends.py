@@ -220,7 +220,7 @@ def test_backend_reads_nothing_back_from_the_device(name):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["kornia", "fused"])
+@pytest.mark.parametrize("name", ["reference", "kornia", "fused"])
 @pytest.mark.parametrize("case", [*SPECS, *PRESETS])
 def test_backend_on_cuda_meets_the_oracle_without_a_sync(name, case):
     if case in SPECS:
@@ -259,3 +259,29 @@ def test_backend_refuses_what_it_cannot_make(name):
             backend.apply(images, params, spec, torch.float32)
     with pytest.raises((InputError, TypeCheckError), match=r"uint8|UInt8"):  # shape checks, where on, see it first
         backend.apply(images.int(), params, ViewSpec(size=8, **NORM), torch.float32)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_backend_refuses_params_that_do_not_fit(name):
+    images, params, _ = oracle("everything, odd", FEW)
+    backend, spec = get_backend(name), SPECS["everything, odd"][1]
+    with pytest.raises(InputError, match=f"params of {FEW} samples on cpu do not fit {FEW - 1}"):
+        backend.apply(images[:-1], params, spec)
+    with pytest.raises(InputError, match=f"params of {FEW} samples on cpu do not fit 3"):
+        backend.apply_views(images, [params], [spec], torch.float32, torch.arange(3))
+    with pytest.raises(InputError, match="params=1, specs=2"):
+        backend.apply_views(images, [params], [spec, spec])
+    with pytest.raises((InputError, TypeCheckError), match="int32"):
+        backend.apply_views(images, [params], [spec], torch.float32, torch.arange(FEW, dtype=torch.int32))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_backend_reads_rows_of_a_whole_set(name):
+    images, backend, rows = pictures(9, 31, 47), get_backend(name), torch.tensor([8, 2, 2])
+    spec = SPECS["everything, odd"][1]
+    batch = Batch(images=images[rows].contiguous(memory_format=torch.channels_last), labels=rows, index=rows)
+    whole = Batch(images=images, labels=rows, index=rows, gathered=False)
+    made = [make_views(one, [spec, spec], backend, seed=0, epoch=0) for one in (batch, whole)]
+    for view, expected in zip(*made, strict=True):
+        assert torch.equal(view, expected)
+        assert view.is_contiguous(memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ from test_backends import EVERYTHING, NORM, PLAIN, SPECS, assert_close, pictures
 from fastssl.augment.cpu import CpuBackend
 from fastssl.augment.reference import ReferenceBackend
 from fastssl.augment.sample import sample, sample_views
+from fastssl.errors import InputError
 from fastssl.views import SHIFT_AT, ViewKey, ViewParams, ViewSpec
 
 
@@ -108,3 +109,25 @@ def test_cpu_spec_of_integers_needs_no_signature_of_its_own():
     before = len(kernel.signatures)
     CpuBackend().apply(images, params, replace(spec, mean=(0, 0, 0), std=(1, 1, 1)))
     assert len(kernel.signatures) == before
+
+
+def test_boxes_outside_of_the_images_are_refused():
+    """Compiled code would read, and write its scratch, where it must not."""
+    spec = replace(PLAIN, crop_scale=(0.5, 1.0))
+    params = sample(spec, ViewKey(0, 0, 0, torch.arange(20)), 36, 20)
+    for height, width in ((30, 20), (36, 19)):
+        with pytest.raises(InputError, match=f"outside of images of {height} x {width} px"):
+            CpuBackend().apply(torch.zeros(20, 3, height, width, dtype=torch.uint8), params, spec)
+    CpuBackend().apply(torch.zeros(20, 3, 36, 20, dtype=torch.uint8), params, spec)
+
+
+def test_a_damaged_float_image_stays_alone():
+    """Taps of weight 0 read scratch that an earlier image filled: 0 times NaN would be NaN."""
+    spec = replace(PLAIN, size=24, crop_scale=(0.08, 1.0))
+    images = torch.rand(12, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    params = sample(spec, ViewKey(0, 0, 0, torch.arange(12)), 40, 40)
+    whole = CpuBackend(num_threads=1).apply(images, params, spec)
+    images[::2] = torch.nan
+    damaged = CpuBackend(num_threads=1).apply(images, params, spec)
+    assert damaged[::2].isnan().any()
+    assert torch.equal(damaged[1::2], whole[1::2])

@@ -7,18 +7,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from oracle import TOLERANCE
 
 pytest.importorskip("triton")
 
-from test_backends import EVERYTHING, NORM, SPECS, assert_close, oracle, pictures
+from test_backends import EVERYTHING, NORM, assert_close, pictures
 
-from fastssl.augment import fused, get_backend, make_views
+from fastssl.augment import fused, get_backend
 from fastssl.augment.fused import FusedBackend
+from fastssl.augment.plan import plan_draws
 from fastssl.augment.reference import ReferenceBackend
 from fastssl.augment.sample import sample, sample_views
+from fastssl.augment.sample_triton import sample_fused
 from fastssl.errors import InputError
-from fastssl.types import Batch
 from fastssl.views import ViewKey, ViewSpec
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -67,12 +67,17 @@ def test_fused_meets_the_oracle_where_sizes_are_far_apart(height, width, size, i
     assert_close(FusedBackend().apply(images.to(DEVICE), on_device, spec).cpu(), truth, torch.float32)
 
 
-def test_fused_refuses_what_its_kernel_would_read_wrongly():
-    images, rows, backend = pictures(6, 9, 9).to(DEVICE), torch.arange(5, device=DEVICE), FusedBackend()
-    with pytest.raises(InputError, match="params of 5 samples"):
-        backend.apply_views(images, drawn([SIMCLR], 5, 9, 9), [SIMCLR], torch.float32)
-    with pytest.raises(InputError, match="params of 6 samples"):
-        backend.apply_views(images, drawn([SIMCLR], 6, 9, 9), [SIMCLR], torch.float32, rows=rows)
+def test_fused_takes_the_table_of_views_drawn_together_without_a_copy():
+    specs = [SIMCLR] * 3
+    plans = [plan_draws(spec, 9, 9) for spec in specs]
+    together = sample_fused(plans, ViewKey(0, 1, 0, torch.arange(6, device=DEVICE)))
+    tables = [one.table for one in together]
+    for part in (tables, tables[1:], tables[:1]):
+        stacked = fused._stacked(part)
+        assert torch.equal(stacked, torch.stack(part))
+        assert stacked.data_ptr() == part[0].data_ptr()
+    for part in (tables[::2], tables[::-1], [tables[0].clone(), tables[1]]):
+        assert torch.equal(fused._stacked(part), torch.stack(part))
 
 
 def test_fused_refuses_a_cpu_where_triton_is_not_interpreted(monkeypatch):
@@ -82,25 +87,6 @@ def test_fused_refuses_a_cpu_where_triton_is_not_interpreted(monkeypatch):
     reason = FusedBackend().supports(SIMCLR, torch.device("cpu"))
     assert reason is not None
     assert "needs a CUDA device" in reason
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("case", SPECS)
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-def test_fused_on_cuda_meets_the_oracle_without_a_sync(case, dtype):
-    spec = SPECS[case][1]
-    images, _, truth = oracle(case, 48)
-    index = torch.arange(48, device="cuda")
-    batch = Batch(images=images.cuda(), labels=index, index=index)
-    backend = get_backend("fused", "cuda")
-    views = [None]
-    for mode in ("default", "error"):  # constants are copied to the device, and kernels compiled, once
-        torch.cuda.set_sync_debug_mode(mode)
-        try:
-            views = make_views(batch, [spec] * 3, backend, seed=0, epoch=1, dtype=dtype)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-    assert_close(views[2].cpu(), truth, dtype)
 
 
 @pytest.mark.gpu
