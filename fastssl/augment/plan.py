@@ -1,4 +1,4 @@
-"""What each random draw means: the one definition that the torch sampler and the compiled sampler both follow.
+"""What each random draw means: the one definition that the three samplers follow (torch, compiled, Triton).
 
 Four 32-bit words come from Philox for the counter (index, epoch, view << 16 | op, block) and the key (seed low, high).
 
@@ -19,7 +19,7 @@ Four 32-bit words come from Philox for the counter (index, epoch, view << 16 | o
 
 A number in a range is `low + u * (high - low)` in float64 with u the high 24 bits of its word; an integer below n is
 `word * n >> 32`; a shift is a number in a range, rounded half to even; an operation happens when the high 24 bits of
-its word are below p * 2^24. Nothing but products, sums, quotients and square roots touches a float, so both samplers
+its word are below p * 2^24. Nothing but products, sums, quotients and square roots touches a float, so all samplers
 and every device round alike.
 """
 
