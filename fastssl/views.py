@@ -21,8 +21,14 @@ Range = tuple[float, float]
 Triple = tuple[float, float, float]
 _PROBABILITIES = ("flip_p", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
                   "erase_p")  # fmt: skip
-OFF: dict[str, Any] = {**dict.fromkeys(_PROBABILITIES, 0.0), "pad": 0}
-"""Fields of a `ViewSpec` that switch off every operation but the crop; what is on depends on nothing else."""
+OFF: dict[str, Any] = {
+    **{name: 0.0 for name in _PROBABILITIES if name != "affine_p"},
+    "pad": 0,
+    "rotation": 0.0,
+    "translate": 0.0,
+}
+"""Fields of a `ViewSpec` that switch off every operation but the crop. One field set otherwise switches it on again
+(the jitter's strengths stay, so `jitter_p` does)."""
 
 
 @dataclass(frozen=True, kw_only=True)

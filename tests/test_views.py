@@ -44,8 +44,10 @@ def test_impossible_field_is_refused_by_name(name, value):
 
 
 def test_off_switches_every_probability_off():
-    assert {field.name for field in fields(ViewSpec) if field.name.endswith("_p")} <= set(OFF)
+    assert {field.name for field in fields(ViewSpec) if field.name.endswith("_p")} <= {*OFF, "affine_p"}
     plain = ViewSpec.plain(8)
+    assert replace(plain, rotation=10.0).warps  # one field brings an operation back
+    assert replace(plain, jitter_p=0.5).jitters
     assert not plain.jitters
     assert not replace(ViewSpec(rotation=10.0), **OFF).warps
     assert replace(ViewSpec(crop_scale=None, size=8), **OFF) == plain
