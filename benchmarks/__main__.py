@@ -22,9 +22,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer groups, blocks and rounds, no torch.compile")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--groups", nargs="+", help="which groups (benchmarks/cases.py); all by default")
+    parser.add_argument("--groups", nargs="+", help="which groups (benchmarks/README.md); all by default")
     parser.add_argument("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
     options = parser.parse_args()
+    known = groups(options.device, quick=False)
+    if unknown := set(options.groups or ()) - set(known):
+        parser.error(f"--groups {' '.join(sorted(unknown))}: unknown; give some of {', '.join(known)}")
     failed = []
     records = options.records.resolve()
     before = len(records.read_text().splitlines()) if records.exists() else 0
@@ -48,7 +51,8 @@ def _print_tables(records: Path, before: int) -> None:
     if find_spec("polars") is None:
         print("the tables need polars, which is not installed; make them elsewhere from the records", file=sys.stderr)
         return
-    from fastssl.report.costs import augment_tables, load_timings
+    from fastssl.report.cost_tables import augment_tables
+    from fastssl.report.costs import load_timings
 
     for table in augment_tables(load_timings([records], skip=before)):
         print(f"\n{table.title}\n\n{table.markdown()}")

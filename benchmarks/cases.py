@@ -16,6 +16,8 @@ OWN = ("cpu", "kornia", "reference", "fused")
 """Names of this library's backends among the contestants."""
 PEERS = ("kornia own", "kornia own, sliced", "torchvision v2", "torchvision PIL")
 STAGES = ("sample", "apply")
+MOST_OPERATION_IMAGES = {32: 512, 224: 64}
+"""Images per batch in the groups of operations, by the view's side: a hundred contestants share one process."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def cases(group: str, device: str, quick: bool) -> list[Case]:
 def _operation_cases(group: str, device: str, own: tuple[str, ...], quick: bool) -> Iterator[Case]:
     size = int(group.removeprefix("ops-"))
     height, width = SMALL if size == 32 else PHOTO
-    batch = _batch(size, device) // (4 if quick else 1)
+    batch = min(_batch(size, device), MOST_OPERATION_IMAGES[size]) // (4 if quick else 1)
     contestants = (*own, "kornia own", "torchvision v2", "copy")
     for name, spec in operations(size).items():
         yield Case(f"{group}/{name}", (spec,), height, width, batch, contestants, device=device)

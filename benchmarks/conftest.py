@@ -9,7 +9,7 @@ from benchmarks.session import Session
 
 def pytest_addoption(parser):
     group = parser.getgroup("augmentation benchmarks")
-    group.addoption("--group", default="simclr-32", help="which cases (benchmarks/cases.py)")
+    group.addoption("--group", default="simclr-32", help="which cases (benchmarks/README.md)")
     group.addoption("--bench-device", default="cpu", choices=("cpu", "cuda"))
     group.addoption("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
     group.addoption("--quick", action="store_true", help="fewer blocks and rounds, no torch.compile")

@@ -50,10 +50,13 @@ def breaches(
 
     `build` makes the same contestant for probes; it is not called for one that follows this library's draws.
     """
-    made = contestant.make(contestant.prepare(images), 1)
+    given, as_before = contestant.prepare(images), contestant.prepare(images.clone())
+    made = contestant.make(given, 1)
     wrong = list(_shape_breaches(made, specs, len(images), dtype, images.device))
     if wrong:
         return wrong
+    if not _alike(given, as_before):
+        wrong.append("it has written to its input, which others read too")
     wrong += _range_breaches(made, specs)
     if contestant.ours:
         return wrong + list(_equality_breaches(made, specs, images, dtype))
@@ -63,6 +66,13 @@ def breaches(
     if len(specs) > 1 and specs[0] == specs[1] and specs[0].crop_scale is not None and torch.equal(made[0], made[1]):
         wrong.append("views 0 and 1 are the same: one draw served both")
     return wrong
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two prepared batches hold the same: tensors, PIL images, or lists of either."""
+    if isinstance(one, list):
+        return all(map(_alike, one, other))
+    return torch.equal(one, other) if isinstance(one, Tensor) else one == other
 
 
 def _shape_breaches(

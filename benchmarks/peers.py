@@ -4,8 +4,10 @@ A contestant is built for specs, a device and a dtype; `prepare` brings a uint8 
 outside the clock; `make` turns that into views, inside it. README.md says why each regime is the best one.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -19,6 +21,8 @@ from fastssl.views import ViewKey, ViewParams, ViewSpec
 
 Specs = Sequence[ViewSpec]
 SEED = 0
+COPIED_BYTES = 256 << 20
+"""Least that a copy on a GPU reads and writes together: no GPU has such a cache."""
 
 
 class Unsupported(Exception):
@@ -31,11 +35,13 @@ class Contestant:
     """Views of prepared images; the number is the step, which the draws follow."""
     regime: str
     prepare: Callable[[Tensor], Any] = lambda images: images
-    """A uint8 (b, 3, h, w) batch in channels-last memory on the device, to what `make` reads."""
+    """A uint8 (b, 3, h, w) batch in channels-last memory on the device, to what `make` reads and leaves as it is."""
     ours: bool = False
     """Drawn by this library's sampler, so that the views must be those of the reference, number for number."""
     whole: bool = True
     """Gives views; a stage of one (sampling alone) does not, and has no output to check."""
+    views: int | None = None
+    """Views that one call stands for; None: those of its batch."""
 
 
 def build(name: str, specs: Specs, height: int, width: int, device: str, dtype: torch.dtype) -> Contestant:
@@ -113,17 +119,29 @@ def _copy(specs: Specs, height: int, width: int, device: str, dtype: torch.dtype
     from benchmarks.cases import Case
 
     bytes_per_view = Case("", tuple(specs), height, width, 1, (), device=device).bytes_per_view
-    sources: dict[int, tuple[Tensor, Tensor]] = {}
+    if device == "cuda":
+        return _large_copy(bytes_per_view, device)
 
-    def copy(images: Tensor, step: int) -> Views:
-        if not sources:
-            for slot in range(4):  # rotated, so that a small batch is not read from cache more often than the others'
-                source = torch.ones(bytes_per_view * len(specs) * len(images) // 2, dtype=torch.uint8, device=device)
-                sources[slot] = (source, source.clone())  # memory that was written before the clock
-        source, target = sources[step % 4]
+    def copy(images: Tensor, step: int) -> Views:  # rotated, so that no cache helps it more often than the others
+        source, target = _buffers(bytes_per_view * len(specs) * len(images) // 2, device, step % 4)
         return (target.copy_(source),)
 
     return Contestant(copy, "one copy of half the bytes read and written", whole=False)
+
+
+def _large_copy(bytes_per_view: int, device: str) -> Contestant:
+    """The bytes of so many views that they come from memory: those of a batch of small ones stay in a GPU's cache."""
+    views = math.ceil(COPIED_BYTES / bytes_per_view)
+    source, target = _buffers(views * bytes_per_view // 2, device)
+    regime = f"one copy of the bytes of {views:,} views, {COPIED_BYTES >> 20} MiB and more: no cache holds them"
+    return Contestant(lambda images, step: (target.copy_(source),), regime, whole=False, views=views)
+
+
+@cache
+def _buffers(num_bytes: int, device: str, slot: int = 0) -> tuple[Tensor, Tensor]:
+    """Two, written to before any clock runs, so that their memory is there."""
+    source = torch.ones(num_bytes, dtype=torch.uint8, device=device)
+    return source, source.clone()
 
 
 def _normalised(stack: Tensor, spec: ViewSpec, dtype: torch.dtype) -> Tensor:

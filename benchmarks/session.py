@@ -2,11 +2,11 @@
 
 import dataclasses
 import itertools
-import math
 import random
 import signal
+import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,13 @@ from torch import Tensor
 from benchmarks.cases import Case, cases
 from benchmarks.contract import breaches
 from benchmarks.peers import Contestant, Unsupported, build
+from benchmarks.rounds import GpuRound, Plan, count_launches, plan_queued_round, plan_round, time_call, time_on_gpu
 from fastssl.telemetry.records import append_record, new_record
 
 ROTATED = 4
 """Batches a contestant is given in turn, so that none is served from cache because it was the last one."""
+PICTURES = 8
+"""Different pictures that the images of a batch are windows of."""
 COMPILE_S = 60
 """What building, first call and contract may take; a peer that needs longer is a `timeout`."""
 SHORTEST_S = {True: 0.03, False: 0.08}
@@ -38,15 +41,30 @@ class Entry:
     reason: str = ""
     contestant: Contestant | None = None
     inputs: list[Any] = field(default_factory=list)
-    calls: int = 1
-    """Batches per round."""
+    plan: Plan = field(default_factory=Plan)
     warmup_s: float = 0.0
     blocks: list[list[float]] = field(default_factory=list)
     """Seconds per view of each round, by block."""
     cpu_s: list[float] = field(default_factory=list)
-    """CPU seconds per view of each block, all threads together."""
+    """CPU seconds per view of each block, all threads together; not on a GPU, where a waiting thread is a busy one."""
+    host_s: list[float] = field(default_factory=list)
+    """On a GPU, by block: seconds per view that the host needs to queue the work when the device is idle."""
+    ahead: list[float] = field(default_factory=list)
+    """On a GPU, by block: the share of the rounds whose work was queued before the device came to it."""
     launches: int | None = None
     steps: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def views_per_round(self) -> int:
+        return self.plan.calls * (self.contestant.views or self.case.num_views)
+
+    def call(self) -> None:
+        step = next(self.steps)
+        self.contestant.make(self.inputs[step % ROTATED], step)
+
+    def round(self) -> None:
+        for _ in range(self.plan.calls):
+            self.call()
 
 
 class Session:
@@ -56,7 +74,8 @@ class Session:
         self.group, self.device, self.quick = group, device, quick
         names = [(case, name) for case in cases(group, device, quick) for name in case.contestants]
         self.entries = [Entry(case, name) for case, name in names if not (quick and name == "torch.compile")]
-        self.num_blocks, self.rounds = (6, 1) if quick else (8, 2) if group.startswith("ops") else (12, 3)
+        self.num_blocks, self.rounds = _extent(group, device, quick)
+        self._kept: dict[tuple[Any, ...], list[Any]] = {}
 
     def turns(self) -> list[tuple[int, int]]:
         """(block, position of the entry): every block holds every entry once, in an order of its own."""
@@ -65,16 +84,16 @@ class Session:
         return [(block, position) for block, positions in enumerate(blocks) for position in positions]
 
     def measure(self, benchmark: Any, entry: Entry) -> None:
-        """One block of one contestant, through pytest-benchmark's clock; on CUDA, device events beside it."""
+        """One block of one contestant, through pytest-benchmark's clock; on a GPU, device events beside it."""
         torch.set_num_threads(entry.case.threads)
-        make = entry.contestant.make
-        cpu_s, device_s = [], []
+        cpu_s: list[float] = []
+        on_gpu: list[GpuRound] = []
 
         def work() -> None:
-            with _device_clock(self.device, device_s):
-                for _ in range(entry.calls):
-                    step = next(entry.steps)
-                    make(entry.inputs[step % ROTATED], step)
+            if self.device == "cuda":  # the first round is the uncounted one: it tells the host's time
+                on_gpu.append(time_on_gpu(entry.round, entry.plan.spin_s if on_gpu else 0.0))
+            else:
+                entry.round()
 
         def start() -> None:
             cpu_s.append(-time.process_time())
@@ -83,24 +102,25 @@ class Session:
             cpu_s[-1] += time.process_time()
 
         benchmark.pedantic(work, setup=start, teardown=stop, rounds=self.rounds, warmup_rounds=1)
-        seconds = device_s[-self.rounds :] if self.device == "cuda" else benchmark.stats.stats.data
-        views = entry.calls * entry.case.num_views
-        entry.blocks.append([value / views for value in seconds])
-        entry.cpu_s.append(sum(cpu_s[-self.rounds :]) / (views * self.rounds))
+        if on_gpu:
+            _keep_gpu_block(entry, *on_gpu)
+        else:
+            _keep_block(entry, benchmark.stats.stats.data, cpu_s[-self.rounds :])
 
     def prepare(self, entry: Entry) -> None:
         """Builds, checks the output, warms up. What goes wrong becomes the entry's outcome."""
         torch.set_num_threads(entry.case.threads)
         started = time.perf_counter()
+        limit = COMPILE_S if entry.name == "torch.compile" else 600
         try:
-            with _limit(COMPILE_S if entry.name == "torch.compile" else 600):
+            with _limit(limit):
                 self._prepare(entry)
         except Unsupported as error:
             entry.outcome, entry.reason = "failed", f"not supported: {error}"
-        except TimeoutError as error:
-            entry.outcome, entry.reason = "timeout", str(error)
         except Exception as error:  # a peer's crash is a result of the campaign, not its end
-            entry.outcome, entry.reason = "failed", f"{type(error).__name__}: {error}".split("\n")[0][:300]
+            late = time.perf_counter() - started >= limit  # a compiler wraps what stops it
+            entry.outcome = "timeout" if late else "failed"
+            entry.reason = _too_long(limit) if late else f"{type(error).__name__}: {error}".split("\n")[0][:300]
         entry.warmup_s = time.perf_counter() - started
 
     def _prepare(self, entry: Entry) -> None:
@@ -110,60 +130,111 @@ class Session:
             return build(entry.name, specs, height, width, case.device, case.dtype)
 
         entry.contestant = make_one(case.specs, case.height, case.width)
-        batches = [photographs(case, number) for number in range(ROTATED)]
-        if entry.contestant.whole and (
-            wrong := breaches(entry.contestant, make_one, case.specs, batches[0], case.dtype)
-        ):
+        images = self._images(case)[0]
+        if entry.contestant.whole and (wrong := breaches(entry.contestant, make_one, case.specs, images, case.dtype)):
             entry.outcome, entry.reason = "wrong", "; ".join(wrong)
             return
-        entry.inputs = [entry.contestant.prepare(batch) for batch in batches]
+        entry.inputs = self._inputs(entry)
         for _ in range(ROTATED):
-            step = next(entry.steps)
-            entry.contestant.make(entry.inputs[step % ROTATED], step)
-        entry.calls = max(1, math.ceil(SHORTEST_S[self.quick] / self._one_call_s(entry)))
+            entry.call()
+        host_s, call_s = time_call(entry.call, case.device)
         if case.device == "cuda":
-            entry.launches = _count_launches(lambda: entry.contestant.make(entry.inputs[0], 0))
+            entry.launches = count_launches(entry.call)
+            entry.plan = plan_queued_round(SHORTEST_S[self.quick], call_s, host_s, entry.launches)
+        else:
+            entry.plan = plan_round(SHORTEST_S[self.quick], call_s)
 
-    def _one_call_s(self, entry: Entry) -> float:
-        _synchronise(self.device)
-        started = time.perf_counter()
-        entry.contestant.make(entry.inputs[0], 0)
-        _synchronise(self.device)
-        return time.perf_counter() - started
+    def _images(self, case: Case) -> list[Tensor]:
+        """The batches of that size; made once, as nobody may write to them (the contract looks)."""
+        size = (case.batch, case.height, case.width)
+        return self._once(
+            (*size, case.device), lambda: [photographs(*size, number).to(case.device) for number in range(ROTATED)]
+        )
+
+    def _inputs(self, entry: Entry) -> list[Any]:
+        """The same as a contestant of that name likes it, which its views have no say in."""
+        case = entry.case
+        return self._once(
+            (entry.name, case.batch, case.height, case.width, case.device),
+            lambda: [entry.contestant.prepare(batch) for batch in self._images(case)],
+        )
+
+    def _once(self, key: tuple[Any, ...], make: Callable[[], list[Any]]) -> list[Any]:
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def write(self, path: Path) -> None:
-        """Appends one record per contestant that was tried; of a session that was cut short, the whole blocks."""
-        whole = min((len(entry.blocks) for entry in self.entries if entry.outcome == "ok"), default=0)
+        """Appends a record per contestant that was tried; of a session that was cut short, each case's whole blocks."""
+        whole: dict[str, int] = {}
         for entry in self.entries:
-            if entry.outcome != "ok" or whole:
-                append_record(path, _record(self.group, entry, self.quick, whole))
+            if entry.outcome == "ok":
+                count = len(entry.blocks)
+                whole[entry.case.name] = min(whole.get(entry.case.name, count), count)
+        for entry in self.entries:
+            num_blocks = whole.get(entry.case.name, 0)
+            if entry.outcome != "ok" or num_blocks:
+                append_record(path, _record(self.group, entry, self.quick, num_blocks))
 
 
-def photographs(case: Case, number: int) -> Tensor:
-    """A batch of smooth pictures with grain, uint8 in channels-last memory on the case's device."""
+def _extent(group: str, device: str, quick: bool) -> tuple[int, int]:
+    """Blocks, and rounds of each block. Six blocks are the fewest that have an interval."""
+    if quick:
+        return 6, 1
+    if group.startswith("ops"):
+        return (6 if device == "cuda" else 8), 2
+    return 12, 3
+
+
+def _keep_block(entry: Entry, seconds: Sequence[float], cpu_s: Sequence[float]) -> None:
+    entry.blocks.append([value / entry.views_per_round for value in seconds])
+    entry.cpu_s.append(sum(cpu_s) / (entry.views_per_round * len(cpu_s)))
+
+
+def _keep_gpu_block(entry: Entry, uncounted: GpuRound, *counted: GpuRound) -> None:
+    entry.blocks.append([one.device_s / entry.views_per_round for one in counted])
+    entry.host_s.append(uncounted.host_s / entry.views_per_round)
+    entry.ahead.append(statistics.mean(one.ahead for one in counted))
+
+
+def photographs(batch: int, height: int, width: int, number: int) -> Tensor:
+    """The number-th batch of smooth pictures with grain: uint8 (batch, 3, height, width) in channels-last memory.
+
+    Its images are windows of few larger pictures, at places and in orders of the channels of their own: to make each
+    from scratch takes longer than many contestants need for it.
+    """
     generator = torch.Generator().manual_seed(number)
-    coarse = torch.rand(case.batch, 3, 6, 6, generator=generator)
-    smooth = torch.nn.functional.interpolate(coarse, (case.height, case.width), mode="bicubic", antialias=False)
-    grain = torch.randn(case.batch, 1, case.height, case.width, generator=generator) * 0.03
-    pixels = ((smooth + grain).clamp_(0, 1) * 255).round().to(torch.uint8)
-    return pixels.contiguous(memory_format=torch.channels_last).to(case.device)
+    tall, wide = height + height // 2, width + width // 2
+    coarse = torch.rand(PICTURES, 3, 9, 9, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, (tall, wide), mode="bicubic", antialias=False)
+    grain = torch.randn(PICTURES, 1, tall, wide, generator=generator) * 0.03
+    pictures = ((smooth + grain).clamp_(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+    downs = torch.randint(tall - height + 1, (batch,), generator=generator).tolist()
+    rights = torch.randint(wide - width + 1, (batch,), generator=generator).tolist()
+    images = torch.empty(batch, height, width, 3, dtype=torch.uint8)
+    for i, (down, right) in enumerate(zip(downs, rights, strict=True)):
+        window = pictures[i % PICTURES, down : down + height, right : right + width]
+        images[i] = window.roll(i // PICTURES % 3, dims=2)
+    return images.permute(0, 3, 1, 2)
 
 
 def _record(group: str, entry: Entry, quick: bool, num_blocks: int) -> dict[str, Any]:
     case, blocks = entry.case, entry.blocks[:num_blocks]
-    views = sum(map(len, blocks)) * entry.calls * case.num_views
+    views = sum(map(len, blocks)) * entry.views_per_round if blocks else 0
     facts = {
         "name": case.name, "group": group, "contestant": entry.name, "quick": quick, "reason": entry.reason,
         "regime": entry.contestant.regime if entry.contestant else "", "batch": case.batch,
         "height": case.height, "width": case.width, "dtype": str(case.dtype).removeprefix("torch."),
         "specs": [dataclasses.asdict(spec) for spec in case.specs], "threads_requested": case.threads,
-        "threads": torch.get_num_threads(), "calls_per_round": entry.calls,
+        "threads": torch.get_num_threads(), "calls_per_round": entry.plan.calls, "spin_s": entry.plan.spin_s,
         "rounds_per_block": [len(block) for block in blocks],
     }  # fmt: skip
-    metrics = {"bytes_per_view": case.bytes_per_view}
-    if blocks:
-        metrics["cpu_s_per_view"] = sum(entry.cpu_s[:num_blocks]) / num_blocks
-    if entry.launches is not None:
+    metrics: dict[str, float] = {"bytes_per_view": case.bytes_per_view}
+    by_block = {"cpu_s_per_view": entry.cpu_s, "host_s_per_view": entry.host_s, "queued_ahead_share": entry.ahead}
+    for name, values in by_block.items():
+        if blocks and values:
+            metrics[name] = statistics.mean(values[:num_blocks])
+    if entry.launches is not None and entry.contestant.views is None:
         metrics["launches_per_batch"] = entry.launches
     idle = dict.fromkeys(("data_s", "train_s", "eval_s", "checkpoint_s"), 0.0)
     unknown = dict.fromkeys(("gpu_h", "steps", "flops", "joules"))
@@ -183,40 +254,11 @@ def _record(group: str, entry: Entry, quick: bool, num_blocks: int) -> dict[str,
 
 
 @contextmanager
-def _device_clock(device: str, seconds: list[float]) -> Iterator[None]:
-    """On CUDA, appends the device's time between two events, and waits for it; elsewhere nothing."""
-    if device != "cuda":
-        yield
-        return
-    first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-    first.record()
-    yield
-    last.record()
-    last.synchronize()
-    seconds.append(first.elapsed_time(last) / 1000)
-
-
-def _synchronise(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
-
-
-def _count_launches(work: Any) -> int:
-    """Kernels, copies and fills that one batch puts on the device."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
-        work()
-        torch.cuda.synchronize()
-    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profiler.events())
-
-
-@contextmanager
 def _limit(seconds: int) -> Iterator[None]:
     """Raises `TimeoutError` inside after that many seconds."""
 
     def ring(number: int, frame: object) -> None:
-        raise TimeoutError(f"took longer than {seconds} s to build, compile and check")
+        raise TimeoutError(_too_long(seconds))
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.alarm(seconds)
@@ -225,3 +267,7 @@ def _limit(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _too_long(seconds: int) -> str:
+    return f"took longer than {seconds} s to build, compile and check"

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import polars as pl
 
-from fastssl.report.costs import SUITE, augment_tables, load_timings
+from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu_tables
+from fastssl.report.costs import SUITE, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
 from fastssl.report.tables import budget_table
@@ -54,13 +55,21 @@ def with_tables(text: str, results: Path) -> str:
 
 
 def augment_text(results: Path) -> str:
-    """Every campaign of the suite under a heading of its own: numbers of two campaigns never share a table."""
-    parts = []
-    for path in campaigns(results, SUITE):
-        frame = load_timings([path])
-        parts.append(f"## {path.parent.name}, {path.stem}")
-        parts += [f"**{table.title}**\n\n{table.markdown()}" for table in augment_tables(frame)]
-    return "\n\n".join(parts) or UNMEASURED
+    """Every campaign of the suite under a heading of its own: numbers of two campaigns never share a table.
+
+    While no campaign has met a GPU, its tables stand empty at the end.
+    """
+    frames = {path: load_timings([path]) for path in campaigns(results, SUITE)}
+    parts = [] if frames else [UNMEASURED]
+    for path, frame in frames.items():
+        parts += _section(f"{path.parent.name}, {path.stem}", augment_tables(frame))
+    if not any("cuda" in frame["kind"] for frame in frames.values()):
+        parts += _section("GPU: not measured yet", unmeasured_gpu_tables())
+    return "\n\n".join(parts)
+
+
+def _section(heading: str, tables: list[CostTable]) -> list[str]:
+    return [f"## {heading}", *(f"**{table.title}**\n\n{table.markdown()}" for table in tables)]
 
 
 def main() -> int:

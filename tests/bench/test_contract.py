@@ -2,20 +2,19 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from oracle import TOLERANCE
 
 from benchmarks import contract
-from benchmarks.cases import IMAGENET, Case, cases, groups
+from benchmarks.cases import IMAGENET
 from benchmarks.peers import Contestant, Unsupported, build, drawn
-from benchmarks.session import Session, photographs
+from benchmarks.session import photographs
 from fastssl.augment import get_backend
 from fastssl.views import ViewSpec
 
 SPECS = (ViewSpec(size=32, **IMAGENET),) * 2
-IMAGES = photographs(Case("", SPECS, 32, 32, 64, ()), 0)
+IMAGES = photographs(64, 32, 32, 0)
 
 
 def breaches_of(make_contestant, specs=SPECS, dtype=torch.float32):
@@ -132,6 +131,21 @@ def test_one_draw_for_the_whole_batch_is_named():
     assert any("one draw served both" in line for line in lines)
 
 
+@pytest.mark.parametrize("prepare", [lambda batch: batch, lambda batch: list(batch.unbind(0))], ids=["batch", "list"])
+def test_contestant_that_writes_to_its_input_is_named(prepare):
+    def make_contestant(specs, height, width):
+        def make(images, step):
+            views = named("cpu")(specs, height, width).make(IMAGES, step)
+            images[0][:] = 0
+            return views
+
+        return Contestant(make, "", prepare, ours=True)
+
+    contestant = make_contestant(SPECS, 32, 32)
+    lines = contract.breaches(contestant, make_contestant, SPECS, IMAGES.clone(), torch.float32)
+    assert "it has written to its input, which others read too" in lines
+
+
 def test_shuffled_batch_is_named():
     lines = breaches_of(changed(lambda views: tuple(view.flip(0).contiguous(memory_format=torch.channels_last)
                                                     for view in views)))  # fmt: skip
@@ -142,40 +156,7 @@ def test_tolerances_are_those_of_the_tests():
     assert {dtype: worst for dtype, (worst, _) in TOLERANCE.items()} == contract.TOLERANCE
 
 
-def test_every_block_holds_every_contestant_once_in_another_order():
-    session = Session("simclr-32", "cpu", quick=True)
-    turns = np.array([position for _, position in session.turns()]).reshape(session.num_blocks, -1)
-    assert [sorted(block) for block in turns.tolist()] == [list(range(len(session.entries)))] * session.num_blocks
-    assert len({tuple(block) for block in turns.tolist()}) > 1
-
-
-def test_wrong_contestant_becomes_a_record_without_samples(monkeypatch, tmp_path):
-    from fastssl.telemetry.records import read_records
-
-    session = Session("simclr-32", "cpu", quick=True)
-    session.entries = [entry for entry in session.entries if entry.name == "cpu"]
-    small = replace(session.entries[0].case, batch=32)
-    session.entries[0].case = small
-    monkeypatch.setattr(
-        "benchmarks.session.build", lambda *given: changed(lambda views: views[:1])(small.specs, 32, 32)
-    )
-    session.prepare(session.entries[0])
-    session.write(tmp_path / "records.jsonl")
-    (record,) = read_records([tmp_path / "records.jsonl"])
-    assert record["outcome"] == "wrong"
-    assert record["samples"] == []
-    assert record["case"]["reason"] == "1 views, not 2"
-
-
 def test_unknown_operation_of_a_peer_is_a_failure_with_its_reason():
     noisy = replace(SPECS[0], noise_p=1.0, noise_sigma=(0.1, 0.2))
     with pytest.raises(Unsupported, match="one sigma"):
         build("torchvision v2", (noisy,), 32, 32, "cpu", torch.float32)
-
-
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_cases_have_names_of_their_own_and_known_traffic(device):
-    found = [case for group in groups(device, quick=False) for case in cases(group, device, quick=False)]
-    assert len({case.name for case in found}) == len(found)
-    plain = next(case for case in found if case.name.startswith("ops-32/plain"))
-    assert plain.bytes_per_view == 32 * 32 * 3 * (1 + plain.dtype.itemsize)

@@ -4,7 +4,7 @@ import sys
 
 import plots
 import pytest
-from test_costs import CAMPAIGN
+from test_costs import CAMPAIGN, QUEUED, steady, timing
 
 from fastssl.telemetry.records import append_record
 
@@ -32,10 +32,19 @@ def test_benchmarks_become_tables_of_the_documents(checkout, monkeypatch, capsys
     assert run(monkeypatch, checkout) == 0
     text = (checkout / "docs" / "costs.md").read_text()
     assert "## cpu-x, first" in text
-    assert "| kornia own | 150 (150 to 150) |" in text
+    assert "| Kornia | 150 (150 to 150) |" in text
     assert text.startswith("before\n")
     assert text.endswith("<!-- end: augment -->\nafter\n")
     assert run(monkeypatch, checkout, "--check") == 0
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_tables_of_a_gpu_stand_empty_until_one_was_measured(kind, checkout, monkeypatch):
+    record = timing("kornia", steady(3), kind=kind, **(QUEUED if kind == "cuda" else {}))
+    append_record(checkout / "results" / "augment" / "x" / "first.jsonl", record)
+    run(monkeypatch, checkout)
+    text = (checkout / "docs" / "costs.md").read_text()
+    assert ("| ours: fused |  |  |  |  |  |" in text) == (kind == "cpu")
 
 
 def test_document_without_a_campaign_says_so(checkout, monkeypatch):
