@@ -31,7 +31,10 @@ FULL = ViewSpec(
     noise_sigma=(0.01, 0.2),
     erase_p=0.5,
 )
+ALWAYS = dataclasses.replace(FULL, jitter_p=1.0, noise_p=1.0)
 NUM = 20_000
+THEIRS = 3000
+"""Draws of torchvision, whose samplers take 50 us for one."""
 FIELDS = [name for name, value in vars(ViewParams).items() if isinstance(value, property) and name[0] != "_"]
 
 
@@ -75,6 +78,61 @@ def test_crop_follows_torchvision_get_params(size, scale):
         assert stats.ks_2samp(measure(ours), measure(theirs)).pvalue > 1e-3, name
 
 
+@pytest.mark.parametrize(("size", "scale", "ratio"), [
+    (32, (0.02, 0.33), (0.3, 3.3)),
+    (31, (0.1, 0.5), (0.5, 3.0)),
+    (17, (0.85, 1.0), (0.7, 1.2)),
+])  # fmt: skip
+def test_erase_follows_torchvision_get_params(size, scale, ratio):
+    torch.manual_seed(0)
+    image = torch.empty(3, size, size)
+    theirs = np.array([transforms.RandomErasing.get_params(image, scale, ratio, [0.0])[:4] for _ in range(THEIRS)])
+    ours = draw(ViewSpec(size=size, erase_p=1.0, erase_scale=scale, erase_ratio=ratio)).erase.numpy()
+    assert (ours[ours[:, 2] == 0] == 0).all()
+    fits, theirs_fit = ours[:, 2] > 0, theirs[:, 2] < size  # where nothing fits they give the whole image
+    counts = [[fit.sum(), (~fit).sum()] for fit in (fits, theirs_fit)]
+    assert stats.fisher_exact(counts).pvalue > 1e-3, counts
+    for name, measure in {
+        "area": lambda box: box[:, 2] * box[:, 3],
+        "ratio": lambda box: box[:, 2] / box[:, 3],
+        "top": lambda box: box[:, 0],
+        "left": lambda box: box[:, 1],
+        "to the bottom": lambda box: size - box[:, 0] - box[:, 2],
+        "to the right": lambda box: size - box[:, 1] - box[:, 3],
+    }.items():
+        assert stats.ks_2samp(measure(ours[fits]), measure(theirs[theirs_fit])).pvalue > 1e-3, name
+
+
+@pytest.mark.parametrize(("size", "rotation", "translate"), [(33, 30.0, 0.2), (17, 180.0, 0.5)])
+def test_affine_follows_torchvision_get_params(size, rotation, translate):
+    torch.manual_seed(0)
+    limits = [-rotation, rotation], [translate, translate], None, None, [size, size]
+    theirs = [transforms.RandomAffine.get_params(*limits) for _ in range(THEIRS)]
+    ours = draw(ViewSpec(size=size, rotation=rotation, translate=translate))
+    assert stats.ks_2samp(ours.angle.numpy(), [angle for angle, *_ in theirs]).pvalue > 1e-3
+    moves = np.array([(down, right) for _, (right, down), *_ in theirs])
+    for axis in (0, 1):
+        assert_same_whole_numbers(ours.translate[:, axis].numpy(), moves[:, axis])
+
+
+@pytest.mark.parametrize(("size", "pad"), [(32, 4), (17, 5)])
+def test_shift_follows_torchvision_get_params(size, pad):
+    torch.manual_seed(0)
+    padded = torch.empty(3, size + 2 * pad, size + 2 * pad)
+    theirs = np.array([transforms.RandomCrop.get_params(padded, (size, size))[:2] for _ in range(THEIRS)]) - pad
+    ours = draw(ViewSpec(size=size, pad=pad)).shift.numpy()
+    for axis in (0, 1):
+        assert_same_whole_numbers(ours[:, axis], theirs[:, axis])
+
+
+def assert_same_whole_numbers(ours, theirs):
+    """The same values, as often."""
+    values = np.unique(ours)
+    assert values.tolist() == np.unique(theirs).tolist()
+    counts = [[(drawn == value).sum() for value in values] for drawn in (ours, theirs)]
+    assert stats.chi2_contingency(counts).pvalue > 1e-3
+
+
 def test_crop_that_never_fits_is_torchvisions_central_one():
     tall, wide = ViewSpec(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 2.0)), ViewSpec(crop_scale=(1, 1), crop_ratio=(1, 2))
     for spec, height, width in ((tall, 40, 10), (wide, 10, 40)):
@@ -100,12 +158,20 @@ def test_factors_are_uniform_and_happen_as_often_as_asked():
         assert stats.kstest(values, stats.uniform(low, high - low).cdf).pvalue > 1e-3, name
     sigma = params.blur_sigma[params.blur_sigma > 0].numpy()
     assert stats.kstest(sigma, stats.uniform(0.1, 1.9).cdf).pvalue > 1e-3
+    noisy = params.noise_sigma > 0
+    assert stats.kstest(params.noise_sigma[noisy].numpy(), stats.uniform(0.01, 0.19).cdf).pvalue > 1e-3
+    for word in (params.noise_key[noisy].numpy() / 2**32).T:
+        assert stats.kstest(word, stats.uniform.cdf).pvalue > 1e-3
     for happened, p in (
         (jittered, 0.8),
         (params.flip, 0.5),
         (params.gray, 0.2),
         (params.blur_sigma > 0, 0.5),
         (params.solarize, 0.2),
+        (params.vertical_flip, 0.3),
+        (params.angle != 0, 0.7),
+        (noisy, 0.5),
+        (params.erase[:, 2] > 0, 0.5),
     ):
         assert abs(happened.double().mean() - p) < 4 * math.sqrt(p * (1 - p) / NUM)
 
@@ -124,21 +190,36 @@ def test_jitter_order_is_uniform_over_the_24_and_plain_when_off():
     assert (params.jitter_order[~jittered] == torch.arange(4)).all()
 
 
-def test_operations_are_independent_of_each_other_views_epochs_seeds_and_neighbours():
-    base = draw()
-    columns = [base.crop[:, 0], base.crop[:, 2], base.flip, base.brightness, base.contrast, base.hue, base.gray]
-    columns += [base.blur_sigma, base.solarize, base.jitter_order[:, 0]]
-    for other in (draw(seed=1), draw(epoch=1), draw(view=1), draw(seed=2**32), draw(index=torch.arange(NUM) + 1)):
-        columns += [other.crop[:, 0], other.flip, other.brightness, other.hue]
-    stacked = torch.stack([column.double() for column in columns])
-    correlation = torch.corrcoef(stacked) - torch.eye(len(columns))
-    # Within a view a crop's position depends on its size, and the four factors are off together.
-    dependent = [(0, 1), (3, 9), (3, 4), (3, 5), (4, 5), (4, 9), (5, 9)] + [
-        (start + a, start + b) for start in (10, 14, 18, 22, 26) for a, b in ((2, 3),)
+def columns(params):
+    """Name -> one number per sample."""
+    boxes = {"crop": params.crop, "erase": params.erase}
+    sides = ("top", "left", "height", "width")
+    values = {f"{name} {side}": box[:, i] for name, box in boxes.items() for i, side in enumerate(sides)}
+    pairs = {"shift": params.shift, "translate": params.translate, "noise key": params.noise_key}
+    values |= {f"{name} {i}": pair[:, i] for name, pair in pairs.items() for i in (0, 1)}
+    names = ("flip", "vertical_flip", "angle", *FACTORS, "gray", "blur_sigma", "solarize", "noise_sigma")
+    values |= {name: getattr(params, name) for name in names}
+    return values | {"order": params.jitter_order[:, 0], "rotated": params.angle != 0}
+
+
+FACTORS = ("brightness", "contrast", "saturation", "hue")
+BOXES = [{f"{name} {side}" for side in ("top", "left", "height", "width")} for name in ("crop", "erase")]
+"""A box's place depends on its size."""
+OFF_TOGETHER = [{*FACTORS, "order"}, {"noise_sigma", "noise key 0", "noise key 1"}]
+
+
+@pytest.mark.parametrize(("spec", "dependent"), [(FULL, BOXES + OFF_TOGETHER), (ALWAYS, BOXES)])
+def test_operations_are_independent_of_each_other_views_epochs_seeds_and_neighbours(spec, dependent):
+    draws = [
+        draw(spec, **change)
+        for change in ({}, {"seed": 1}, {"epoch": 1}, {"view": 1}, {"seed": 2**32}, {"index": torch.arange(NUM) + 1})
     ]
-    for a, b in dependent:
-        correlation[a, b] = correlation[b, a] = 0
-    assert correlation.abs().max() < 5 / math.sqrt(NUM)
+    named = [(of, name, column.double()) for of, params in enumerate(draws) for name, column in columns(params).items()]
+    correlation = torch.corrcoef(torch.stack([column for *_, column in named])).tolist()
+    for i, (of, name, _) in enumerate(named):
+        for j, (other_of, other, _) in enumerate(named[:i]):
+            if of != other_of or not any({name, other} <= group for group in dependent):
+                assert abs(correlation[i][j]) < 5 / math.sqrt(NUM), (of, name, other_of, other)
 
 
 def test_a_row_does_not_depend_on_its_batch():
