@@ -1,13 +1,15 @@
 """The command line: `fastssl COMMAND ...`. The only package that knows the command-line library.
 
 Each command is one module with a `Command` (what tyro parses) and an `EXAMPLE`. Modules are imported only when their
-command is asked for, so `fastssl --help` does not wait for torch. Exit status: 0 done, 1 failed, 2 used wrongly.
+command is asked for, so `fastssl --help` does not wait for torch. Exit status: 0 done, 1 failed, 2 used wrongly, 130
+interrupted, 141 when the reader of standard output left early (`fastssl ... | head`).
 """
 
 import difflib
 import importlib
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +28,9 @@ COMMANDS = {
     "report": "tables and figures from records",
 }
 
+READER_LEFT = 141
+"""128 + SIGPIPE, as a shell reports a program that this signal ended."""
+
 USAGE = """usage: fastssl COMMAND [options]
 
 Self-supervised vision on one GPU, measured in accuracy per GPU-hour.
@@ -39,7 +44,16 @@ last line of standard output."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status = _main(list(sys.argv[1:] if argv is None else argv))
+        print(end="", flush=True)  # here, and not at the interpreter's exit, where a closed pipe prints a complaint
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+        return READER_LEFT
+    return status
+
+
+def _main(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     arguments = [a for a in arguments if a != "--json"]
     console = Console()
@@ -63,6 +77,8 @@ def _run(arguments: list[str], console: Console) -> tuple[dict[str, Any], int]:
         return document, 0 if document.get("ok", True) else 1
     except WrongUse as error:
         line, status = str(error), 2
+    except BrokenPipeError:
+        raise
     except (InputError, OSError) as error:
         line, status = str(error), 1
     except (MemoryError, RuntimeError) as error:

@@ -12,12 +12,18 @@ from rich.table import Table
 PLAIN_EVERY_S = 5.0
 
 
+class _Rich(Rich):
+    def on_broken_pipe(self) -> None:
+        """As `print` does: what follows from it is for `main` to say."""
+        raise BrokenPipeError
+
+
 class Console:
     """Results go to standard output, progress and errors to standard error."""
 
     def __init__(self) -> None:
-        self.out = Rich(highlight=False, soft_wrap=True)
-        self.err = Rich(stderr=True, highlight=False, soft_wrap=True)
+        self.out = _Rich(highlight=False, soft_wrap=True)
+        self.err = _Rich(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
         self.out.print(line, markup=False)

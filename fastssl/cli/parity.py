@@ -1,11 +1,12 @@
 """Do the loaders give the same distribution of views as torchvision's own pipeline? Exit status 1 when one does not."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.cli.parse import view_flags
 from fastssl.parity import run_parity
 from fastssl.train.setup import resolve_device
 from fastssl.views import ViewSpec
@@ -15,7 +16,7 @@ EXAMPLE = "fastssl parity cifar10 --loaders ffcv,resident,folder"
 
 @dataclass(frozen=True)
 class Command:
-    dataset: tyro.conf.Positional[str]
+    dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """Name of a written dataset, or a .beton file."""
     loaders: str = "ffcv,resident,folder"
     """Comma-separated: ffcv, resident, folder."""
@@ -25,7 +26,7 @@ class Command:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the views are made; `auto` as in training."""
     seed: int = 0
-    spec: ViewSpec = field(default_factory=ViewSpec)
+    spec: Annotated[ViewSpec, view_flags()] = field(default_factory=ViewSpec)
 
     def run(self, console: Console) -> dict[str, Any]:
         loaders = tuple(name.strip() for name in self.loaders.split(","))

@@ -21,6 +21,12 @@ class WrongUse(Exception):
     """Arguments that cannot be read; the message is one line."""
 
 
+def view_flags(more: str = "") -> Any:
+    """How help names and explains the flags of a `ViewSpec`, whose docstring speaks to programmers."""
+    about = "What may happen to an image on its way to a view; names that end in -p are probabilities, from 0 to 1."
+    return tyro.conf.arg(name="view", help=f"{about} {more}".strip())
+
+
 def parse(module: ModuleType, arguments: Sequence[str], prog: str) -> Any:
     """The module's `Command` filled from `arguments`, or None after --help. Raises `WrongUse` for what cannot be read.
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from fastssl.augment.presets import Specs, get_preset
+from fastssl.augment.presets import PRESETS, Specs, get_preset
+from fastssl.cli import unknown
 from fastssl.cli.parse import WrongUse
 from fastssl.errors import InputError
 
@@ -12,26 +13,31 @@ def preset_specs(arguments: Sequence[str], flag: str, size: int | None = None) -
 
     Errors: `WrongUse` for a preset that cannot be made, and for a strength without one.
     """
-    name, strength, side = (_given(arguments, asked) for asked in (flag, "--strength", "--size"))
+    name = _given(arguments, flag, "the name of a preset (`fastssl views --list`)")
+    strength, side = _given(arguments, "--strength", "a number"), _given(arguments, "--size", "a number of pixels")
     if name is None and strength is not None:
         raise WrongUse(f"strength={strength} has no effect without a preset; give {flag} NAME")
     if name is None:
         return None
+    if name not in PRESETS:
+        raise WrongUse(unknown(flag.removeprefix("--"), name, list(PRESETS)))
     try:
-        size = size if side is None else int(_number(side, "size"))
+        size = size if side is None else _whole_number(side, "size")
         return get_preset(name, size=size, strength=None if strength is None else _number(strength, "strength"))
     except InputError as error:
         raise WrongUse(str(error)) from None
 
 
-def _given(arguments: Sequence[str], flag: str) -> str | None:
-    """What follows the flag, as `--flag value` or `--flag=value`; the last one counts."""
+def _given(arguments: Sequence[str], flag: str, what: str) -> str | None:
+    """What follows the flag, as `--flag value` or `--flag=value`; the last one counts. It has to be something."""
     found = None
     for argument, after in zip(arguments, [*arguments[1:], ""]):
         if argument == flag:
-            found = after
+            found = "" if after.startswith("--") else after
         elif argument.startswith(f"{flag}="):
             found = argument.partition("=")[2]
+    if found == "":
+        raise WrongUse(f"{flag} has nothing after it; give {what}")
     return found
 
 
@@ -40,3 +46,10 @@ def _number(text: str, field: str) -> float:
         return float(text)
     except ValueError:
         raise InputError(f"{field}={text} is not a number; give one") from None
+
+
+def _whole_number(text: str, field: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{field}={text} is not a whole number; give one") from None

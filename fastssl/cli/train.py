@@ -5,19 +5,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from fastssl.cli.console import Console
-from fastssl.cli.parse import WrongUse
+from fastssl.cli.parse import WrongUse, view_flags
 from fastssl.cli.preset import preset_specs
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.train import TrainResult, resume, train
+from fastssl.views import ViewSpec
 
 EXAMPLE = "fastssl train cifar10-barlow --views 4 --projector-dim 256    or: fastssl train --resume runs/RUN"
+
+
+_FIRST = "Where a preset has several views, these are the first one's; the probe has its size."
 
 
 class Unflagged(tuple):
@@ -28,17 +32,17 @@ class Unflagged(tuple):
 class FlagRecipe(Recipe):
     """A recipe whose fields are flags, but for `more_specs`."""
 
+    spec: Annotated[ViewSpec, view_flags(_FIRST)] = field(default_factory=ViewSpec)
     more_specs: tyro.conf.SuppressFixed[tyro.conf.Fixed[Unflagged]] = field(default_factory=Unflagged)
 
 
 @dataclass(frozen=True)
 class Train:
     recipe: Recipe
-    preset: str | None = None
-    """A named augmentation in place of the recipe's, at its size (`fastssl views --list`); flags of a view apply on top
-    of it, to its first view."""
-    strength: float | None = None
-    """Of a preset that has a dial."""
+    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    """A named augmentation (`fastssl views --list`) at the recipe's size; flags of a view apply to its first view."""
+    strength: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Of a preset that has a dial, as in --preset simclr --strength 0.5."""
     runs_dir: Path = Path("runs")
     """Holds one directory per run."""
     fresh: bool = False
@@ -63,7 +67,7 @@ def command_for(arguments: Sequence[str]) -> type:
         return Resume
     any_recipe = tyro.extras.subcommand_type_from_defaults(
         {name: _with_preset(make(), arguments) for name, make in RECIPES.items()},
-        {name: f"{(make.__doc__ or '').strip()}\n\nExample: {EXAMPLE}" for name, make in RECIPES.items()},
+        {name: f"{(make.__doc__ or '').strip()}{_example(name, arguments)}" for name, make in RECIPES.items()},
         prefix_names=False,
     )
 
@@ -72,6 +76,11 @@ def command_for(arguments: Sequence[str]) -> type:
         recipe: any_recipe  # pyright: ignore[reportInvalidTypeForm, reportIncompatibleVariableOverride]
 
     return AnyTrain
+
+
+def _example(name: str, arguments: Sequence[str]) -> str:
+    """For the recipe that help was asked about; a list of all recipes needs it but once."""
+    return f"\n\nExample: fastssl train {name} --preset simclr --strength 0.5" if name in arguments else ""
 
 
 def _with_preset(recipe: Recipe, arguments: Sequence[str]) -> FlagRecipe:

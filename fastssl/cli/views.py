@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -12,12 +12,12 @@ import tyro
 
 from fastssl.augment import get_backend
 from fastssl.augment.presets import PRESETS
-from fastssl.augment.sheet import view_sheet
 from fastssl.cli.console import Console
+from fastssl.cli.parse import view_flags
 from fastssl.cli.preset import preset_specs
-from fastssl.data.open import open_loader
 from fastssl.errors import InputError
-from fastssl.views import ViewSpec
+from fastssl.types import Batch, DatasetInfo
+from fastssl.views import ViewSpec, specs_in_turn
 
 EXAMPLE = "fastssl views cifar10 --spec byol --size 96 --out views.png    or: fastssl views --list"
 _VIEWS = 4
@@ -28,37 +28,48 @@ class Command:
     dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """Name of a written dataset, or a .beton file."""
     preset: Annotated[str | None, tyro.conf.arg(name="spec", metavar="NAME")] = None
-    """A named augmentation; flags of a view apply on top of it, to its first view."""
-    strength: float | None = None
-    """Of a preset that has a dial."""
-    out: Path = Path("views.png")
+    """A named augmentation (`fastssl views --list`); flags of a view apply on top of it, to its first view."""
+    strength: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
+    """Of a preset that has a dial, as in --spec simclr --strength 0.5."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE.png")] = Path("views.png")
     images: int = 6
     """Rows: images of the training split, in the order of the run's first epoch."""
-    views: int | None = None
+    views: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Columns; by default 4, or more where the preset has more."""
     seed: int = 0
     backend: str = "auto"
-    first: ViewSpec = ViewSpec()  # noqa: RUF009  (frozen)
+    first: Annotated[ViewSpec, view_flags()] = ViewSpec()  # noqa: RUF009  (frozen)
     more: ClassVar[tuple[ViewSpec, ...]] = ()
     """Specs of the other views of the preset: no flags, whose names would be those of the first."""
 
     def run(self, console: Console) -> dict[str, Any]:
+        from fastssl.augment.sheet import check_out, view_sheet  # not above: --list and --help need not wait for it
+
         specs = (self.first, *self.more)
         views = max(_VIEWS, len(specs)) if self.views is None else self.views
         if views < 1 or self.images < 1:
             raise InputError(f"views={views}, images={self.images} leave nothing to draw; give 1 or more")
+        check_out(self.out)
         backend = get_backend(self.backend)
-        loader = open_loader("auto", self.dataset, batch_size=self.images, seed=self.seed)
-        try:
-            batch = next(loader.epoch(0))
-        finally:
-            loader.close()
-        info = loader.info
-        specs = [replace(spec, mean=spec.mean or info.mean, std=spec.std or info.std) for spec in specs]
-        shown = [specs[view % len(specs)] for view in range(views)]
+        batch, info = self._batch()
+        shown = specs_in_turn([spec.with_statistics(info.mean, info.std) for spec in specs], views)
         view_sheet(batch.images, shown, self.out, seed=self.seed, index=batch.index, backend=backend, name=self._name())
         console.say(f"wrote {self.out}")
         return {"out": str(self.out), "index": batch.index.tolist()}
+
+    def _batch(self) -> tuple[Batch, DatasetInfo]:
+        """The first images of the run's first epoch."""
+        from fastssl.data.beton import BetonFile  # not above: --list and --help need not wait for the loaders
+        from fastssl.data.open import find_beton, open_loader
+
+        there = BetonFile(find_beton(self.dataset)).num_samples
+        if self.images > there:
+            raise InputError(f"images={self.images} is more than the {there} of {self.dataset}; give {there} or less")
+        loader = open_loader("auto", self.dataset, batch_size=self.images, seed=self.seed)
+        try:
+            return next(loader.epoch(0)), loader.info
+        finally:
+            loader.close()
 
     def _name(self) -> str:
         dial = "" if self.strength is None else f" at strength {self.strength:g}"
@@ -85,7 +96,7 @@ def command_for(arguments: Sequence[str]) -> type:
 
     @dataclass(frozen=True)
     class Drawn(Command):
-        first: ViewSpec = specs[0]
+        first: Annotated[ViewSpec, view_flags()] = specs[0]
         more = specs[1:]
 
     return Drawn

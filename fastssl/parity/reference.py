@@ -14,6 +14,7 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import gaussian_noise
 
+from fastssl.errors import InputError
 from fastssl.parity.statistics import pixel_statistics
 from fastssl.views import ViewSpec
 
@@ -49,7 +50,12 @@ def draw_reference(images: Sequence[UInt8[np.ndarray, "h w 3"]], spec: ViewSpec,
 
 
 def torchvision_pipeline(spec: ViewSpec) -> transforms.Compose:
-    """`spec` (with its mean and std) as a torchvision pipeline from a PIL image to a normalised tensor."""
+    """`spec` (with its mean and std) as a torchvision pipeline from a PIL image to a normalised tensor.
+
+    Errors: `InputError` without antialiasing, which PIL always does.
+    """
+    if not spec.antialias:
+        raise InputError("antialias=False has no reference: PIL always antialiases; give True (no --no-antialias)")
     steps: list[Callable] = [_geometry(spec)]
     if spec.pad > 0:
         steps.append(transforms.RandomCrop(spec.size, spec.pad))

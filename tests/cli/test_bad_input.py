@@ -28,16 +28,25 @@ CASES = [
     (["views", "demo"], FAILED, "fastssl beton write demo"),
     (["views", "demo", "--views", "0"], FAILED, "views=0"),
     (["views", "demo", "--views=-1", "--spec", "byol"], FAILED, "views=-1"),
-    (["views", "demo", "--spec", "byoll"], USED_WRONGLY, "preset='byoll' is unknown; give one of simclr"),
+    (["views", "demo", "--spec", "byoll"], USED_WRONGLY, "spec='byoll' is unknown; did you mean 'byol'? known: simclr"),
+    (["views", "demo", "--spec", "--out", "x.png"], USED_WRONGLY, "--spec has nothing after it; give the name of a"),
+    (["views", "demo", "--spec="], USED_WRONGLY, "--spec has nothing after it"),
+    (["views", "demo", "--spec", "byol", "--size"], USED_WRONGLY, "--size has nothing after it; give a number of pix"),
+    (["views", "demo", "--spec", "byol", "--size", "inf"], USED_WRONGLY, "size=inf is not a whole number"),
+    (["views", "demo", "--spec", "byol", "--size=nan"], USED_WRONGLY, "size=nan is not a whole number"),
+    (["views", "demo", "--spec", "byol", "--size", "32.5"], USED_WRONGLY, "size=32.5 is not a whole number"),
+    (["views", "demo", "--spec", "simclr", "--strength", "nan"], USED_WRONGLY, "strength=nan is outside the preset"),
+    (["views", "demo", "--out", "sheet.jpg"], FAILED, "out=sheet.jpg does not end in .png"),
     (["views", "demo", "--spec", "byol", "--strength", "1"], USED_WRONGLY, "strength=1.0 has no effect"),
     (["views", "demo", "--strength", "1"], USED_WRONGLY, "strength=1 has no effect without a preset; give --spec"),
     (["views", "demo", "--spec", "byol", "--size", "4"], USED_WRONGLY, "size=4 is too small"),
     (["views", "demo", "--backend", "gpu"], FAILED, "backend='gpu' is unknown"),
-    (["train", "demo-simclr", "--preset", "byoll"], USED_WRONGLY, "preset='byoll' is unknown"),
+    (["train", "demo-simclr", "--preset", "byoll"], USED_WRONGLY, "preset='byoll' is unknown; did you mean 'byol'?"),
     (["train", "demo-simclr", "--strength", "1"], USED_WRONGLY, "give --preset NAME"),
     (["train", "demo-simclr", "--preset=simclr", "--strength=strong"], USED_WRONGLY, "strength=strong is not a number"),
     (["train", "demo-simclr", "--preset", "simclr", "--strength", "9"], USED_WRONGLY, "give 0 to 2"),
-    (["train", "demo-simclr", "--preset"], USED_WRONGLY, "preset"),
+    (["train", "demo-simclr", "--preset"], USED_WRONGLY, "--preset has nothing after it; give the name of a preset"),
+    (["train", "demo-simclr", "--preset", "byol", "--size", "inf"], USED_WRONGLY, "size=inf is not a whole number"),
     (["train", "demo-simclr", "--preset", "swav", "--size", "16"], USED_WRONGLY, "size=7 is too small a view for arch"),
     (["train", "demo-simclr", "--preset", "swav", "--views", "4"], USED_WRONGLY, "views=4 leaves some of the 8 specs"),
     (["train", "cifar10-nano-simclr", "--epochs", "5"], USED_WRONGLY, "epochs=5"),
@@ -92,6 +101,24 @@ def test_recipe_refused_by_its_parts_leaves_no_run_behind(
     assert outcome.status == FAILED
     assert substance in outcome.err
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "substance"),
+    [
+        (["views", "tiny", "--images", "100000"], "images=100000 is more than the 64 of tiny; give 64 or less"),
+        (["parity", "tiny", "--loaders", "resident", "--no-antialias"], "antialias=False has no reference"),
+    ],
+)
+def test_request_that_does_not_suit_the_dataset_names_the_flag(
+    fastssl, tiny_dataset, tmp_path, monkeypatch, arguments, substance
+):
+    monkeypatch.setenv("FASTSSL_BETONS", str(tiny_dataset.parent))
+    outcome = fastssl(*arguments)
+    assert outcome.status == FAILED
+    assert outcome.err.startswith(f"fastssl: {substance}")
+    assert len(outcome.err.splitlines()) == 1
+    assert list(tmp_path.glob("*.png")) == []
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "foreign"])

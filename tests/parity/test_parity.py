@@ -199,6 +199,11 @@ def test_impossible_requests_are_named(tiny_beton, kwargs):
         run_parity(tiny_beton(32), **kwargs)
 
 
+def test_reference_without_antialiasing_is_refused_as_pil_has_none(tiny_beton):
+    with pytest.raises(InputError, match=r"^antialias=False .*give True"):
+        run_parity(tiny_beton(32), ["resident"], ViewSpec(antialias=False), backend="reference", num_images=16)
+
+
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), side=st.sampled_from([(32, 32), (31, 47), (240, 320), (375, 500)]), size=st.integers(16, 64))
 def test_crop_is_read_back_from_pixels(data, side, size):
