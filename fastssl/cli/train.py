@@ -1,6 +1,7 @@
 """Train a recipe (any of its fields by flag), or resume a run that was interrupted."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -67,13 +68,14 @@ def command_for(arguments: Sequence[str]) -> type:
         return Resume
     any_recipe = tyro.extras.subcommand_type_from_defaults(
         {name: _with_preset(make(), arguments) for name, make in RECIPES.items()},
-        {name: f"{(make.__doc__ or '').strip()}{_example(name, arguments)}" for name, make in RECIPES.items()},
+        {name: f"{inspect.getdoc(make) or ''}{_example(name, arguments)}" for name, make in RECIPES.items()},
         prefix_names=False,
     )
 
     @dataclass(frozen=True)
     class AnyTrain(Train):
         recipe: any_recipe  # pyright: ignore[reportInvalidTypeForm, reportIncompatibleVariableOverride]
+        """Recipes; their own flags: `fastssl train RECIPE --help`."""
 
     return AnyTrain
 

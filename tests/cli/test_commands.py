@@ -11,6 +11,7 @@ import pytest
 from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.cli import COMMANDS
 from fastssl.recipe import Recipe
+from fastssl.recipes import RECIPES
 
 SUBCOMMANDS = [("beton", action) for action in ("write", "inspect", "verify", "export")]
 
@@ -96,6 +97,13 @@ def test_views_draws_a_preset(fastssl, written, tmp_path, spec):
     outcome = fastssl("views", "demo", *spec, "--images", "1", "--backend", "reference", "--out", "views.png")
     assert outcome.status == 0, outcome.err
     assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_help_on_training_names_the_recipes_in_words(fastssl):
+    out = fastssl("train", "--help").out
+    assert "`fastssl train RECIPE --help`" in " ".join(out.split())
+    assert "pyright" not in out
+    assert all(name in out for name in RECIPES)
 
 
 @pytest.mark.parametrize("command", [["views"], ["parity"], ["train", "demo-simclr"]], ids=" ".join)
