@@ -84,7 +84,15 @@ class Session:
         return [(block, position) for block, positions in enumerate(blocks) for position in positions]
 
     def measure(self, benchmark: Any, entry: Entry) -> None:
-        """One block of one contestant, through pytest-benchmark's clock; on a GPU, device events beside it."""
+        """One block of one contestant. One that crashes is out of the campaign: its case goes on without it."""
+        try:
+            self._measure(benchmark, entry)
+        except Exception as error:
+            entry.outcome, entry.reason = "failed", _first_line(error)
+            raise
+
+    def _measure(self, benchmark: Any, entry: Entry) -> None:
+        """Through pytest-benchmark's clock; on a GPU, device events beside it."""
         torch.set_num_threads(entry.case.threads)
         cpu_s: list[float] = []
         on_gpu: list[GpuRound] = []
@@ -120,7 +128,7 @@ class Session:
         except Exception as error:  # a peer's crash is a result of the campaign, not its end
             late = time.perf_counter() - started >= limit  # a compiler wraps what stops it
             entry.outcome = "timeout" if late else "failed"
-            entry.reason = _too_long(limit) if late else f"{type(error).__name__}: {error}".split("\n")[0][:300]
+            entry.reason = _too_long(limit) if late else _first_line(error)
         entry.warmup_s = time.perf_counter() - started
 
     def _prepare(self, entry: Entry) -> None:
@@ -267,6 +275,10 @@ def _limit(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".split("\n")[0][:300]
 
 
 def _too_long(seconds: int) -> str:

@@ -145,3 +145,24 @@ def test_cases_have_names_of_their_own_and_known_traffic(device):
 
 def test_groups_of_operations_fit_a_process_on_a_gpu():
     assert {case.batch for case in cases("ops-224", "cuda", quick=False)} == {64}
+
+
+def test_contestant_that_crashes_in_a_block_leaves_the_others_theirs(monkeypatch, tmp_path, benchmark):
+    session = small_session(monkeypatch, "cpu", "kornia")
+    for entry in session.entries:
+        session.prepare(entry)
+    sound, broken = session.entries
+    give_blocks(sound, 5)
+    give_blocks(broken, 1)
+
+    def crash(images, step):
+        raise RuntimeError("out of memory\nand more")
+
+    broken.contestant = replace(broken.contestant, make=crash)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        session.measure(benchmark, broken)
+    session.write(tmp_path / "records.jsonl")
+    kept, failed = read_records([tmp_path / "records.jsonl"])
+    assert len(kept["samples"]) == 5
+    assert failed["outcome"] == "failed"
+    assert failed["case"]["reason"] == "RuntimeError: out of memory"
