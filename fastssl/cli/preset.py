@@ -8,19 +8,19 @@ from fastssl.cli.parse import WrongUse
 from fastssl.errors import InputError
 
 
-def preset_specs(arguments: Sequence[str], flag: str, size: int | None = None) -> Specs | None:
-    """The specs of the preset that `flag` (and `--strength`, `--size`) name, or None. `size` is that without `--size`.
+def preset_specs(arguments: Sequence[str], size: int | None = None) -> Specs | None:
+    """The specs of the preset that `--spec`, `--strength` and `--size` name, or None. `size` is that without `--size`.
 
     Errors: `WrongUse` for a preset that cannot be made, and for a strength without one.
     """
-    name = _given(arguments, flag, "the name of a preset (`fastssl views --list`)")
+    name = _given(arguments, "--spec", "the name of a preset (`fastssl views --list`)")
     strength, side = _given(arguments, "--strength", "a number"), _given(arguments, "--size", "a number of pixels")
     if name is None and strength is not None:
-        raise WrongUse(f"strength={strength} has no effect without a preset; give {flag} NAME")
+        raise WrongUse(f"strength={strength} has no effect without a preset; give --spec NAME")
     if name is None:
         return None
     if name not in PRESETS:
-        raise WrongUse(unknown(flag.removeprefix("--"), name, list(PRESETS)))
+        raise WrongUse(unknown("spec", name, list(PRESETS)))
     try:
         size = size if side is None else _whole_number(side, "size")
         return get_preset(name, size=size, strength=None if strength is None else _number(strength, "strength"))

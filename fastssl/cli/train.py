@@ -40,10 +40,10 @@ class FlagRecipe(Recipe):
 @dataclass(frozen=True)
 class Train:
     recipe: Recipe
-    preset: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    preset: Annotated[str | None, tyro.conf.arg(name="spec", metavar="NAME")] = None
     """A named augmentation (`fastssl views --list`) at the recipe's size; flags of a view apply to its first view."""
     strength: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    """Of a preset that has a dial, as in --preset simclr --strength 0.5."""
+    """Of a preset that has a dial, as in --spec simclr --strength 0.5."""
     runs_dir: Path = Path("runs")
     """Holds one directory per run."""
     fresh: bool = False
@@ -82,12 +82,12 @@ def command_for(arguments: Sequence[str]) -> type:
 
 def _example(name: str, arguments: Sequence[str]) -> str:
     """For the recipe that help was asked about; a list of all recipes needs it but once."""
-    return f"\n\nExample: fastssl train {name} --preset simclr --strength 0.5" if name in arguments else ""
+    return f"\n\nExample: fastssl train {name} --spec simclr --strength 0.5" if name in arguments else ""
 
 
 def _with_preset(recipe: Recipe, arguments: Sequence[str]) -> FlagRecipe:
     """The recipe with the views of the preset asked for, where it is the recipe asked for."""
-    specs = preset_specs(arguments, "--preset", recipe.spec.size) if recipe.name in arguments else None
+    specs = preset_specs(arguments, recipe.spec.size) if recipe.name in arguments else None
     if specs is not None:
         views = max(recipe.views, len(specs))
         try:

@@ -92,7 +92,7 @@ class List:
 def command_for(arguments: Sequence[str]) -> type:
     if "--list" in arguments:
         return List
-    specs = preset_specs(arguments, "--spec") or (ViewSpec(),)
+    specs = preset_specs(arguments) or (ViewSpec(),)
 
     @dataclass(frozen=True)
     class Drawn(Command):

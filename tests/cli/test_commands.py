@@ -115,13 +115,13 @@ def test_help_on_the_flags_of_a_view_is_for_users(fastssl, command):
 
 def test_help_on_training_shows_a_preset_with_a_strength(fastssl):
     out = " ".join(fastssl("train", "demo-simclr", "--help").out.split())
-    assert "Example: fastssl train demo-simclr --preset simclr --strength 0.5" in out
-    assert "--preset NAME" in out
+    assert "Example: fastssl train demo-simclr --spec simclr --strength 0.5" in out
+    assert "--spec NAME" in out
     assert "--strength FLOAT" in out
 
 
 def test_help_of_a_recipe_shows_the_numbers_of_the_preset_and_no_flag_of_the_other_views(fastssl):
-    out = " ".join(fastssl("train", "demo-simclr", "--preset", "byol", "--help").out.split())
+    out = " ".join(fastssl("train", "demo-simclr", "--spec", "byol", "--help").out.split())
     assert "--blur-p FLOAT (default: 1.0)" in out
     assert "--more-specs" not in out
 
@@ -147,7 +147,7 @@ def test_train_then_report(fastssl, written, tmp_path):
     ("simclr", ["--strength", "0.5", "--size", "24", "--views", "3"], [24] * 3),
 ])  # fmt: skip
 def test_train_with_a_preset_keeps_its_specs_in_the_run(fastssl, written, tmp_path, preset, flags, sizes):
-    trained = fastssl("train", "demo-simclr", *TINY, "--preset", preset, *flags, "--json")
+    trained = fastssl("train", "demo-simclr", *TINY, "--spec", preset, *flags, "--json")
     assert trained.status == 0, trained.err
     recipe = Recipe.from_json(json.loads(next(tmp_path.glob("runs/*/recipe.json")).read_text())["recipe"])
     assert [spec.size for spec in recipe.specs((0.5,) * 3, (0.2,) * 3)] == sizes
