@@ -18,6 +18,8 @@ MOST_CALLS = 64
 """Batches of one round on a GPU: beyond that nothing is gained, as events resolve half a microsecond."""
 MOST_LAUNCHES = 1000
 """A CUDA stream takes about 1,024 before whoever launches more has to wait (drivers of today; it is not documented)."""
+UNCOUNTED = 100
+"""Launches of a call that could not be counted."""
 MOST_SPIN_S = 0.2
 """Longest time that the device is kept busy before a round."""
 AHEAD = 2.0
@@ -46,16 +48,16 @@ def plan_round(shortest_s: float, call_s: float) -> Plan:
     return Plan(max(1, math.ceil(shortest_s / call_s)))
 
 
-def plan_queued_round(shortest_s: float, call_s: float, host_s: float, launches: int) -> Plan:
+def plan_queued_round(shortest_s: float, call_s: float, host_s: float, launches: int | None) -> Plan:
     """The same on a GPU, if it can be with fewer calls where the host must queue all of them during the spin.
 
     Args:
         call_s: seconds of one call until its work is done.
         host_s: seconds of one call until it returns.
-        launches: kernels, copies and fills of one call.
+        launches: kernels, copies and fills of one call; None, where they cannot be counted, is taken for many.
     """
     calls = min(MOST_CALLS, plan_round(shortest_s, call_s).calls)
-    queueable = min(MOST_LAUNCHES // max(1, launches), math.floor(MOST_SPIN_S / (AHEAD * host_s)))
+    queueable = min(MOST_LAUNCHES // (launches or UNCOUNTED), math.floor(MOST_SPIN_S / (AHEAD * host_s)))
     if queueable < 1:
         return Plan(calls)
     calls = min(calls, queueable)
@@ -74,35 +76,30 @@ def time_call(call: Callable[[], object], device: str) -> tuple[float, float]:
 
 def time_on_gpu(work: Callable[[], object], spin_s: float) -> GpuRound:
     """One round, with the device kept busy for `spin_s` before it. Waits for the device."""
+    cycles = int(spin_s * _cycles_per_s()) if spin_s > 0 and hasattr(torch.cuda, "_sleep") else 0
     begin, first, last = (torch.cuda.Event(enable_timing=True) for _ in range(3))
+    begun = time.perf_counter()
     begin.record()
-    _spin(spin_s)
+    if cycles:  # torch has no public spin; without its private one nothing is queued ahead, and no round says so
+        torch.cuda._sleep(cycles)
     first.record()
     started = time.perf_counter()
     work()
-    host_s = time.perf_counter() - started
+    ended = time.perf_counter()
     last.record()
     last.synchronize()
-    return GpuRound(first.elapsed_time(last) / 1000, host_s, ahead=host_s < begin.elapsed_time(first) / 1000)
+    ahead = ended - begun < begin.elapsed_time(first) / 1000
+    return GpuRound(first.elapsed_time(last) / 1000, ended - started, ahead)
 
 
-def count_launches(work: Callable[[], object]) -> int:
-    """Kernels, copies and fills that the work puts on the GPU, by torch's profiler."""
+def count_launches(work: Callable[[], object]) -> int | None:
+    """Kernels, copies and fills that the work puts on the GPU, by torch's profiler; None where it may not look."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CUDA]) as profiler:
         work()
         torch.cuda.synchronize()
-    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profiler.events())
-
-
-def _spin(seconds: float) -> None:
-    """Queues a kernel that does nothing for about so long.
-
-    torch has no public one. Where its private one is missing nothing is queued, and no round is `ahead`.
-    """
-    if seconds > 0 and hasattr(torch.cuda, "_sleep"):
-        torch.cuda._sleep(int(seconds * _cycles_per_s()))
+    return sum(event.device_type == torch.autograd.DeviceType.CUDA for event in profiler.events()) or None
 
 
 @cache

@@ -21,6 +21,8 @@ Range = tuple[float, float]
 Triple = tuple[float, float, float]
 _PROBABILITIES = ("flip_p", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
                   "erase_p")  # fmt: skip
+_OPTIONAL = ("crop_scale", "mean", "std")
+_RANGES = ("crop_scale", "crop_ratio", "blur_sigma", "noise_sigma", "erase_scale", "erase_ratio")
 OFF: dict[str, Any] = {
     **{name: 0.0 for name in _PROBABILITIES if name != "affine_p"},
     "pad": 0,
@@ -123,14 +125,16 @@ class ViewSpec:
         for name in ("size", "pad", "blur_kernel"):
             if type(getattr(self, name)) is not int:
                 raise InputError(f"{name}={getattr(self, name)!r} is not a whole number; give one")
-        for name in ("mean", "std"):
-            values = getattr(self, name)
-            if values is not None and len(values) != 3:
-                raise InputError(f"{name}={values} is not one number per channel; give three")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if any(isinstance(number, float) and not math.isfinite(number) for number in _numbers(value)):
-                raise InputError(f"{field.name}={value} is not finite; give a number that is")
+        for name in (field.name for field in fields(self) if field.name not in ("interpolation", "antialias")):
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            count = 3 if name in ("mean", "std") else 2 if name in _RANGES else 1
+            numbers: tuple[Any, ...] = value if isinstance(value, tuple) else (value,)
+            if len(numbers) != count or not all(isinstance(number, int | float) for number in numbers):
+                raise InputError(f"{name}={value!r} does not fit; give {count} number{'s' * (count > 1)}")
+            if not all(map(math.isfinite, numbers)):
+                raise InputError(f"{name}={value} is not finite; give a number that is")
 
     def with_statistics(self, mean: Triple, std: Triple) -> "ViewSpec":
         """The spec with the dataset's own mean and std where it names none."""
@@ -155,10 +159,6 @@ class ViewSpec:
 def specs_in_turn(specs: Sequence[ViewSpec], num_views: int) -> tuple[ViewSpec, ...]:
     """One spec per view: view v follows the v-th of `specs`, in turn."""
     return tuple(specs[view % len(specs)] for view in range(num_views))
-
-
-def _numbers(value: object) -> tuple[object, ...]:
-    return value if isinstance(value, tuple) else (value,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,12 @@ WRONG = [
     ("mean", (0.5, 0.5)),
     ("std", (0.1, math.nan, 0.1)),
     ("erase_value", math.inf),
+    ("mean", 0.5),
+    ("crop_ratio", 1.0),
+    ("blur_sigma", None),
+    ("crop_scale", (0.1,)),
+    ("flip_p", "0.5"),
+    ("std", (1.0, 2.0, "3")),
 ]
 
 

@@ -78,7 +78,7 @@ class ViewBackend(ABC):
 
 
 def gather(images: Images, rows: Int64[Tensor, "b"]) -> Shaped[Tensor, "b 3 h w"]:
-    """images[rows], in channels-last memory where `images` is."""
+    """images[rows], in channels-last memory."""
     return images.permute(0, 2, 3, 1).index_select(0, rows).permute(0, 3, 1, 2)
 
 
@@ -105,10 +105,12 @@ def _check_images(images: Tensor) -> None:
 
 
 def _check_params(images: Images, params: Sequence[ViewParams], specs: Sequence[ViewSpec], rows: Tensor | None) -> None:
-    if len(params) != len(specs):
-        raise InputError(f"params={len(params)}, specs={len(specs)}: give one of each per view")
+    if len(params) != len(specs) or not specs:
+        raise InputError(f"params={len(params)}, specs={len(specs)}: give one of each per view, and a view")
     if rows is not None and (rows.dtype != torch.int64 or rows.device != images.device):
         raise InputError(f"rows={rows.dtype} on {rows.device} do not index images; give int64 on {images.device}")
+    if rows is not None and rows.device.type == "cpu" and len(rows) and not 0 <= rows.min() <= rows.max() < len(images):
+        raise InputError(f"rows={int(rows.min())}..{int(rows.max())} are not all among the {len(images)} images")
     num_samples = len(images) if rows is None else len(rows)
     for one in params:
         if one.table.shape[0] != num_samples or one.table.device != images.device:

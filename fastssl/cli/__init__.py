@@ -50,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         return READER_LEFT
+    except OSError as error:  # of printing: what a command itself cannot write is its own failure
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"fastssl: standard output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return status
 
 
