@@ -68,7 +68,7 @@ def test_sheet_draws_views_of_different_sizes_to_one_scale_and_undoes_the_normal
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet", ".png"])
 def test_sheet_of_another_format_is_refused_before_any_work(tmp_path, name):
     with pytest.raises(InputError, match=r"^out=.* does not end in \.png.*give"):
-        view_sheet(None, None, tmp_path / name)
+        view_sheet(torch.zeros(1, 3, 4, 4, dtype=torch.uint8), [], tmp_path / name)
     assert list(tmp_path.iterdir()) == []
 
 
