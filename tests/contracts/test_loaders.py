@@ -194,9 +194,8 @@ def test_index_leads_to_the_sample_in_the_file(opened, tiny_beton, kind, tmp_pat
     (tmp_path / "list.txt").write_text("\n".join(str(i) for i in range(NUM_IMAGES) if i % 3))
     options = {"holdout": 0.2, "indices": str(tmp_path / "list.txt"), "fraction": 0.5, "drop_last": False}
     loader = opened(kind, batch_size=4, **options)
-    assert np.array_equal(
-        loader.source, Subset(holdout=0.2, indices=options["indices"], fraction=0.5).positions(beton.labels)
-    )
+    subset = Subset(holdout=0.2, indices=options["indices"], fraction=0.5)
+    assert np.array_equal(loader.source, subset.positions(beton.labels))
     batches = list(loader.epoch(0))
     assert sorted(flat_indices(batches)) == list(range(loader.info.num_samples))
     for batch in batches:
