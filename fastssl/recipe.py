@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from fastssl.augment import BackendName
+from fastssl.data.policy import OrderConfig
+from fastssl.data.subset import Subset
 from fastssl.errors import InputError
 from fastssl.methods import MethodConfig
 from fastssl.methods.simclr import SimCLRConfig
@@ -32,12 +34,23 @@ class DataConfig:
     dataset: str = "demo"
     """Name of a written dataset (`fastssl beton write NAME`)."""
     loader: Literal["auto", "ffcv", "resident", "folder"] = "auto"
+    order: OrderConfig = field(default_factory=OrderConfig)
+    """With `sliding`, an epoch is one window."""
     fraction: float = 1.0
     """Class-balanced share of the training images to learn from, in (0, 1]."""
+    holdout: float = 0.0
+    """Class-balanced share of the training images kept for `--test-split val`, in [0, 1); no file is rewritten."""
+    indices: str = ""
+    """A .npy or .txt file of positions in the beton to learn from; by default all."""
+    label_noise: float = 0.0
+    """Share of the training labels replaced by another class; probes see the true ones."""
     subset_seed: int = 0
-    """Which subset, when `fraction` is below 1."""
+    """Which images for `fraction` and `holdout`, which labels for `label_noise`."""
     workers: int = 2
     """Threads (ffcv, resident) or processes (folder) that serve batches; changes speed, never a pixel."""
+
+    def __post_init__(self) -> None:
+        Subset(holdout=self.holdout, fraction=self.fraction, label_noise=self.label_noise)  # which names a bad share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +93,7 @@ class Recipe:
     batch_size: int = 256
     """Images per step (not views)."""
     epochs: int | None = 100
-    """Passes over the training images; None when `budget_s` is given."""
+    """Passes over the training images (over one window of a sliding order); None when `budget_s` is given."""
     budget_s: float | None = None
     """Seconds of training clock to spend instead of a number of epochs; the schedule ends when the budget does."""
     precision: Literal["bf16", "fp16", "fp32"] = "bf16"
@@ -93,8 +106,6 @@ class Recipe:
     """Least seconds between two checkpoints; 0 saves after every step."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.data.fraction <= 1:
-            raise InputError(f"fraction={self.data.fraction} is not a share of the images; give a number in (0, 1]")
         if self.views < 1:
             raise InputError(f"views={self.views} leaves nothing to look at; give 1 or more")
         if self.views <= len(self.more_specs):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
@@ -53,6 +54,9 @@ class Loader(Protocol):
 
     info: DatasetInfo
     batch_size: int
+    """Images per batch on this rank."""
+    source: Int64[np.ndarray, "n"]
+    """Position in the file of each sample served: `Batch.index` i is sample source[i] of the file."""
 
     def __len__(self) -> int:
         """Batches per epoch."""

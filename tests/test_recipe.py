@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from fastssl.augment.presets import PRESETS, get_preset
+from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
 from fastssl.models import ModelConfig
-from fastssl.recipe import RESULT_FREE, Recipe
+from fastssl.recipe import RESULT_FREE, DataConfig, Recipe
 from fastssl.recipes import RECIPES
 from fastssl.report.arms import FREE
 from fastssl.views import ViewSpec
@@ -40,6 +41,20 @@ def test_recipe_with_a_preset_survives_json_and_has_its_own_identity(name):
     if more:
         other = dataclasses.replace(recipe, more_specs=(*more[:-1], dataclasses.replace(more[-1], flip_p=0.4)))
         assert other.identity(**FACTS) != recipe.identity(**FACTS)
+
+
+def test_recipe_with_another_order_survives_json_and_has_its_own_identity():
+    base = RECIPES["demo-diet"]()
+    sliding = OrderConfig(order="sliding", window_images=100, stride_images=20)
+    recipe = dataclasses.replace(base, data=dataclasses.replace(base.data, order=sliding))
+    assert Recipe.from_json(json.loads(json.dumps(recipe.to_json()))) == recipe
+    assert recipe.identity(**FACTS) != base.identity(**FACTS)
+
+
+@pytest.mark.parametrize("change", [{"fraction": 0.0}, {"holdout": 1.0}, {"label_noise": -0.1}], ids=str)
+def test_impossible_share_of_the_data_is_refused_naming_the_field(change):
+    with pytest.raises(InputError, match=f"^{next(iter(change))}="):
+        DataConfig(**change)
 
 
 def test_views_follow_the_specs_in_turn_and_take_the_datasets_mean():

@@ -14,13 +14,13 @@ from fastssl.data.cards import Card, load_card
 from fastssl.data.drawn import DrawnSource
 from fastssl.data.layout import SPLIT_FOLDERS
 from fastssl.data.options import WriteOptions
-from fastssl.data.order import held_out_indices, subset_indices
 from fastssl.data.pack import write_selected
 from fastssl.data.paths import SPLITS, beton_path, downloads_dir
 from fastssl.data.shapes import CLASS_NAMES
 from fastssl.data.shards import shard_source
 from fastssl.data.source import Progress, Source, SourceInfo, check_labels, take
 from fastssl.data.sources import archive_source, archive_stem, folder_source
+from fastssl.data.subset import held_out_indices, subset_indices
 from fastssl.data.zoo import zoo_source
 from fastssl.errors import InputError
 

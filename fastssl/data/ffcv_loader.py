@@ -167,7 +167,7 @@ class FfcvLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         if batches_ahead < 1:
             raise InputError(f"batches_ahead={batches_ahead} is not a number of batches; give 1 or more")
-        self.info, self.batch_size = served.info, schedule.batch_size
+        self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._served, self._schedule = served, schedule
         self._requested_workers = num_workers

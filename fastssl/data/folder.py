@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
 from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
@@ -70,14 +69,15 @@ def _to_tensor(image: Image.Image) -> torch.Tensor:
 class _IndexedFolder(ImageFolder):
     """`ImageFolder` in the order of the beton, giving `(pixels (h, w, 3), label, position)`."""
 
-    def __init__(self, root: Path, beton: BetonFile, source: Int64[np.ndarray, "n"]) -> None:
-        self._labels = {folder: label for label, folder in class_folders(beton).items()}
+    def __init__(self, root: Path, served: Served) -> None:
+        self._labels = {folder: label for label, folder in class_folders(served.beton).items()}
         super().__init__(str(root), transform=_to_tensor, allow_empty=True)
-        by_index = {int(Path(name).stem): (name, label) for name, label in self.samples}
-        missing = [index for index in source.tolist() if index not in by_index]
+        by_index = {int(Path(name).stem): name for name, _ in self.samples}
+        source = served.source.tolist()
+        missing = [index for index in source if index not in by_index]
         if missing:
             raise InputError(f"{root} lacks image {missing[0]} of its beton; delete the folder, it is exported again")
-        self.samples = [by_index[index] for index in source.tolist()]
+        self.samples = [(by_index[index], label) for index, label in zip(source, served.labels.tolist())]
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Folder -> label as exported, so that a split that lacks a class, or has no labels, keeps its numbers."""
@@ -106,11 +106,11 @@ class FolderLoader:
     ) -> None:
         if num_workers < 0:
             raise InputError(f"num_workers={num_workers} is not a number of processes; give 0 (none) or more")
-        self.info, self.batch_size = served.info, schedule.batch_size
+        self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._schedule, self._num_workers = schedule, num_workers
         folder = ensure_folder(served.beton)
-        self._images: _IndexedFolder | None = _IndexedFolder(folder, served.beton, served.source)
+        self._images: _IndexedFolder | None = _IndexedFolder(folder, served)
 
     def __len__(self) -> int:
         return len(self._schedule)

@@ -8,11 +8,13 @@ import torch
 from fastssl.data.ffcv_loader import FfcvLoader
 from fastssl.data.folder import FolderLoader
 from fastssl.data.memory import free_bytes
-from fastssl.data.order import Order, Schedule
+from fastssl.data.order import Schedule
 from fastssl.data.paths import beton_path, betons_dir
+from fastssl.data.policy import AnyOrder
 from fastssl.data.resident import ResidentLoader
 from fastssl.data.served import Served, serve
 from fastssl.data.source import Progress
+from fastssl.data.subset import Subset
 from fastssl.errors import InputError
 from fastssl.types import Loader
 
@@ -25,10 +27,15 @@ def open_loader(
     split: str = "train",
     batch_size: int = 256,
     seed: int = 0,
-    order: Order = "random",
+    order: AnyOrder = "random",
     drop_last: bool = True,
     fraction: float = 1.0,
+    holdout: float = 0.0,
+    indices: str = "",
+    label_noise: float = 0.0,
     subset_seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
     num_workers: int = 2,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
@@ -37,15 +44,35 @@ def open_loader(
     """A loader of a dataset by name (its beton in `betons_dir()`), or of a path that ends in `.beton`.
 
     `kind="auto"` takes `resident` when the decoded images fit in a quarter of the device's free memory, else `ffcv`;
-    `describe()["reason"]` says which and why. `progress` is called while a resident set is decoded. `gather=False`
-    lets a resident loader leave the gathering of a batch to a backend that `reads_rows`; others gather anyway. Raises
-    `InputError` for an unknown kind, a beton that is missing or damaged, images of several sizes, or bad numbers.
+    `describe()["reason"]` says which and why. `order` is `policy.OrderConfig`'s, or a name for one without options.
+    `fraction`, `holdout`, `indices`, `label_noise` and `subset_seed` choose samples and labels as `subset.Subset` says;
+    with `holdout`, split "train" is what it leaves of the train file and "val" what it holds out. `batch_size` is
+    shared by `world_size` processes, of which this is number `rank`. `progress` is called while a resident set is
+    decoded. `gather=False` lets a resident loader leave the gathering of a batch to a backend that `reads_rows`; others
+    gather anyway. Raises `InputError` for an unknown kind, a beton that is missing or damaged, images of several sizes,
+    or bad numbers.
     """
     if kind not in KINDS:
         raise InputError(f"loader={kind!r} is unknown; give one of {', '.join(KINDS)}")
-    served = serve(find_beton(dataset, split), fraction, subset_seed)
+    held_out = _is_held_out(dataset, split, holdout)
+    subset = Subset(
+        holdout=holdout,
+        held_out=held_out,
+        indices=indices,
+        fraction=fraction,
+        label_noise=label_noise,
+        seed=subset_seed,
+    )
+    served = serve(find_beton(dataset, "train" if held_out else split), subset)
     schedule = Schedule(
-        num_samples=served.info.num_samples, batch_size=batch_size, seed=seed, order=order, drop_last=drop_last
+        num_samples=served.info.num_samples,
+        batch_size=batch_size,
+        seed=seed,
+        order=order,
+        drop_last=drop_last,
+        offsets=served.offsets,
+        rank=rank,
+        world_size=world_size,
     )
     reason = "asked for"
     if kind == "auto":
@@ -54,6 +81,20 @@ def open_loader(
     if kind == "resident":
         return ResidentLoader(served, schedule, progress=progress, gather=gather, **options)
     return {"ffcv": FfcvLoader, "folder": FolderLoader}[kind](served, schedule, **options)
+
+
+def _is_held_out(dataset: str | Path, split: str, holdout: float) -> bool:
+    """Whether the split asked for is what `holdout` takes from the train file."""
+    if not holdout or split == "train":
+        return False
+    if split != "val":
+        raise InputError(f"holdout={holdout} has no effect on split={split}; give 0, or split train or val")
+    name = str(dataset)
+    whole = Path(name) if name.endswith(".beton") else beton_path(name, "train")
+    val = whole.with_name(f"{whole.stem.removesuffix('-train')}-val.beton")
+    if val.is_file():
+        raise InputError(f"holdout={holdout} and {val.name} are two validation sets; give holdout 0, or move that file")
+    return True
 
 
 def find_beton(dataset: str | Path, split: str = "train") -> Path:

@@ -1,146 +1,151 @@
-"""Which sample comes when, and which samples are kept, held out or stored as JPEG: functions of a seed.
-
-Each sample gets 64 bits of Philox (Salmon et al. 2011) keyed by the seed and counted by (sample, epoch, purpose);
-sorting by those bits is a uniform shuffle that needs no state, so an epoch can be entered at any step, on any machine.
-"""
+"""Which sample comes when: a function of seed and epoch, so an epoch can be entered at any step, on any machine."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, UInt64
+from jaxtyping import Int64
 
-from fastssl.data.options import WriteOptions
+from fastssl.data.draws import BLOCKS, ORDER, WINDOWS, draw_bits
+from fastssl.data.policy import AnyOrder, OrderConfig, as_order
 from fastssl.errors import InputError
-from fastssl.kernels.philox import philox4x32, uniform
-
-Order = Literal["random", "sequential"]
-
-# Third word of the counter. Views count `view << 16 | op` there with small views, so these never meet them.
-_ORDER_STREAM = 0xFFFF_0001
-_SUBSET_STREAM = 0xFFFF_0002
-_JPG_STREAM = 0xFFFF_0003
-_HELD_OUT_STREAM = 0xFFFF_0004
 
 
-def _bits64(seed: int, epoch: int, index: Int64[np.ndarray, "n"], stream: int) -> UInt64[np.ndarray, "n"]:
-    """64 random bits per index."""
-    if not 0 <= seed < 2**64:
-        raise InputError(f"seed={seed} does not fit in 64 bits; give a number from 0 to 2**64 - 1")
-    if not 0 <= epoch < 2**32:
-        raise InputError(f"epoch={epoch} does not fit in 32 bits; give a number from 0 to 2**32 - 1")
-    constants = (np.full(1, value, dtype=np.int64) for value in (epoch, stream, 0))
-    words = philox4x32((index, *constants), (seed & 0xFFFF_FFFF, seed >> 32))
-    high, low = (np.asarray(word).astype(np.uint64) for word in words[:2])
-    return (high << np.uint64(32)) | low
-
-
-def epoch_order(seed: int, epoch: int, n: int, order: Order = "random") -> Int64[np.ndarray, "n"]:
-    """Positions 0..n-1 in the order of that epoch; two samples with equal bits keep their order."""
-    positions = np.arange(n, dtype=np.int64)
-    if order == "sequential":
-        return positions
-    if order != "random":
-        raise InputError(f"order={order!r} is unknown; give 'random' or 'sequential'")
-    return np.argsort(_bits64(seed, epoch, positions, _ORDER_STREAM), kind="stable").astype(np.int64)
-
-
-def subset_indices(labels: Int64[np.ndarray, "n"], fraction: float, seed: int = 0) -> Int64[np.ndarray, "m"]:
-    """Sorted positions of a class-balanced share of the samples: of each class, its share rounded to the nearest.
-
-    For one seed the subsets are nested: the samples of a smaller fraction are all in a larger one. A class that
-    would be left without a sample raises `InputError`.
-    """
-    if not 0.0 < fraction <= 1.0:
-        raise InputError(f"fraction={fraction} is not a share of the samples; give a number above 0, at most 1")
-    labels = np.asarray(labels)
-    bits = _bits64(seed, 0, np.arange(len(labels), dtype=np.int64), _SUBSET_STREAM)
-    classes, counts = np.unique(labels, return_counts=True)
-    num_kept = np.floor(fraction * counts + 0.5).astype(np.int64)
-    for label, count in zip(classes[num_kept < 1], counts[num_kept < 1]):
-        raise InputError(
-            f"fraction={fraction} keeps none of the {count} samples of class {label}; give at least {1 / count:.2g}"
-        )
-    return _first_per_class(labels, num_kept, bits)
-
-
-def held_out_indices(labels: Int64[np.ndarray, "n"], amount: float, seed: int) -> Int64[np.ndarray, "m"]:
-    """Sorted positions of the validation samples: `amount` below 1 is a share, else a number.
-
-    Every class gives in proportion; what rounding leaves over goes to the classes with the largest remainders. Raises
-    `InputError` when nothing, or nothing else, would be left.
-    """
-    wanted = round(amount * len(labels)) if amount < 1 else int(amount)
-    if not 0 < wanted < len(labels):
-        raise InputError(f"val={amount} holds out {wanted} of {len(labels)} samples; give some and leave some")
-    shares = np.unique(labels, return_counts=True)[1] * (wanted / len(labels))
-    taken = np.floor(shares).astype(np.int64)
-    remainders_first = np.argsort(taken - shares, kind="stable")
-    taken[remainders_first[: wanted - int(taken.sum())]] += 1
-    bits = _bits64(seed, 0, np.arange(len(labels), dtype=np.int64), _HELD_OUT_STREAM)
-    return _first_per_class(labels, taken, bits)
-
-
-def choose_jpg(num_samples: int, options: WriteOptions) -> Bool[np.ndarray, "n"]:
-    """Which samples a writer stores as JPEGs."""
-    if options.mode != "proportion":
-        return np.full(num_samples, options.mode == "jpg")
-    bits = _bits64(options.subset_seed, 0, np.arange(num_samples, dtype=np.int64), _JPG_STREAM)
-    return np.asarray(uniform((bits >> np.uint64(32)).astype(np.int64))) < options.jpg_proportion
-
-
-def _first_per_class(
-    labels: Int64[np.ndarray, "n"], counts: Int64[np.ndarray, "c"], bits: UInt64[np.ndarray, "n"]
+def epoch_order(
+    seed: int, epoch: int, n: int, order: AnyOrder = "random", offsets: Int64[np.ndarray, "n"] | None = None
 ) -> Int64[np.ndarray, "m"]:
-    """Sorted positions of the `counts[k]` samples with the lowest bits of the k-th class in order of label."""
-    kept = [np.empty(0, dtype=np.int64)]
-    for label, count in zip(np.unique(labels), counts, strict=True):
-        members = np.flatnonzero(labels == label)
-        kept.append(members[np.argsort(bits[members], kind="stable")[:count]])
-    return np.sort(np.concatenate(kept)).astype(np.int64)
+    """Positions of that epoch in order: all of 0..n-1, or the window of a sliding order.
+
+    `offsets`, in bytes, say where each sample begins in its file; `quasi_random` needs them. Every order shuffles by
+    the same bits per (seed, epoch, sample): one window or group that holds all samples gives the order of `random`.
+    Samples with equal bits keep their order.
+    """
+    config, positions = as_order(order), np.arange(n, dtype=np.int64)
+    if config.order == "sequential":
+        return positions
+    if config.order == "sliding":
+        positions = _window(seed, epoch, n, config)
+    bits = draw_bits(seed, epoch, positions, ORDER)
+    if config.order == "quasi_random":
+        groups = _groups(seed, epoch, _require_offsets(offsets, n), config)
+        return np.lexsort((bits, groups)).astype(np.int64)
+    return positions[np.argsort(bits, kind="stable")]
+
+
+def _window(seed: int, epoch: int, n: int, config: OrderConfig) -> Int64[np.ndarray, "w"]:
+    """The samples of the epoch's window, increasing."""
+    permutation = np.argsort(draw_bits(seed, 0, np.arange(n, dtype=np.int64), WINDOWS), kind="stable")
+    start = epoch // (config.epochs_per_window or 1) * config.stride
+    places = (start + np.arange(config.samples_per_epoch(n), dtype=np.int64)) % n
+    return np.sort(permutation[places]).astype(np.int64)
+
+
+def _groups(seed: int, epoch: int, offsets: Int64[np.ndarray, "n"], config: OrderConfig) -> Int64[np.ndarray, "n"]:
+    """For each sample, which group of blocks it is shuffled with."""
+    blocks, block_of_sample = np.unique(offsets // config.block, return_inverse=True)
+    rank = np.empty(len(blocks), dtype=np.int64)
+    rank[np.argsort(draw_bits(seed, epoch, blocks, BLOCKS), kind="stable")] = np.arange(len(blocks))
+    return rank[block_of_sample] // config.blocks_together
+
+
+def _require_offsets(offsets: Int64[np.ndarray, "n"] | None, n: int) -> Int64[np.ndarray, "n"]:
+    if offsets is None or len(offsets) != n:
+        given = "None" if offsets is None else f"{len(offsets)} numbers"
+        raise InputError(f"offsets={given} cannot tell order=quasi_random the blocks of {n} samples; give one each")
+    return offsets
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """The batches of every epoch, as positions 0..num_samples-1 in the data as served."""
+    """The batches of every epoch, as positions 0..num_samples-1 in the data as served.
+
+    Of `world_size` processes that train together, number `rank` gets its share of every batch: the shares of all ranks,
+    one after the other, are the batch that one process would get. All ranks have the same number of steps, and no share
+    is empty.
+    """
 
     num_samples: int
     batch_size: int
+    """Samples per step, over all ranks."""
     seed: int = 0
-    order: Order = "random"
+    order: AnyOrder = "random"
     drop_last: bool = True
+    offsets: Int64[np.ndarray, "n"] | None = field(default=None, compare=False, repr=False)
+    """Where each sample begins in its file, in bytes; only `quasi_random` reads them."""
+    rank: int = 0
+    world_size: int = 1
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise InputError(f"batch_size={self.batch_size} is not a number of images; give 1 or more")
         if self.num_samples < 1:
             raise InputError("the dataset holds no image; write its beton again with `fastssl beton write`")
-        if self.drop_last and self.batch_size > self.num_samples:
+        draw_bits(self.seed, 0, np.zeros(1, dtype=np.int64), ORDER)  # a bad seed is named now, not in the first epoch
+        if as_order(self.order).order == "quasi_random":
+            _require_offsets(self.offsets, self.num_samples)
+        if self.drop_last and self.batch_size > self.samples_per_epoch:
             raise InputError(
-                f"batch_size={self.batch_size} is more than the {self.num_samples} images of the dataset; "
-                f"give {self.num_samples} or less"
+                f"batch_size={self.batch_size} is more than the {self.samples_per_epoch} images of an epoch; "
+                f"give {self.samples_per_epoch} or less"
             )
-        epoch_order(self.seed, 0, 1, self.order)  # a bad seed or order is named now, not in the first epoch
+        self._check_ranks()
+
+    def _check_ranks(self) -> None:
+        ranks, last = self.world_size, self.samples_per_epoch % self.batch_size
+        if ranks < 1:
+            raise InputError(f"world_size={ranks} is not a number of processes; give 1 or more")
+        if not 0 <= self.rank < ranks:
+            raise InputError(f"rank={self.rank} is none of {ranks} processes; give 0 to {ranks - 1}")
+        if self.batch_size % ranks:
+            raise InputError(
+                f"batch_size={self.batch_size} does not divide over world_size={ranks}; give a multiple of {ranks}"
+            )
+        if not self.drop_last and 0 < last < ranks:
+            raise InputError(
+                f"batch_size={self.batch_size} leaves {last} images to the last step of world_size={ranks}; "
+                "give another one, or drop the last batch"
+            )
 
     def __len__(self) -> int:
-        """Batches per epoch."""
+        """Batches per epoch, the same on every rank."""
         if self.drop_last:
-            return self.num_samples // self.batch_size
-        return -(-self.num_samples // self.batch_size)
+            return self.samples_per_epoch // self.batch_size
+        return -(-self.samples_per_epoch // self.batch_size)
+
+    @property
+    def samples_per_epoch(self) -> int:
+        return as_order(self.order).samples_per_epoch(self.num_samples)
+
+    @property
+    def rank_batch_size(self) -> int:
+        """Samples per step of one rank; only an epoch's last step may have fewer."""
+        return self.batch_size // self.world_size
 
     def describe(self) -> dict[str, Any]:
-        return {"batch_size": self.batch_size, "order": self.order, "seed": self.seed, "drop_last": self.drop_last}
+        order = as_order(self.order)
+        ranks = {} if self.world_size == 1 else {"rank": self.rank, "world_size": self.world_size}
+        facts = {"batch_size": self.batch_size, "order": order.order, "seed": self.seed, "drop_last": self.drop_last}
+        return {**facts, **order.options(), **ranks}
 
     def positions(self, epoch: int, start_step: int = 0) -> Int64[np.ndarray, "m"]:
-        """Positions served in one epoch from `start_step` on, in order."""
+        """Positions that this rank serves in one epoch from `start_step` on, in order."""
         if not 0 <= start_step <= len(self):
             raise InputError(f"start_step={start_step} is outside the epoch; give a number from 0 to {len(self)}")
-        order = epoch_order(self.seed, epoch, self.num_samples, self.order)
-        return order[start_step * self.batch_size : len(self) * self.batch_size]
+        order = epoch_order(self.seed, epoch, self.num_samples, self.order, self.offsets)
+        return self._share(order[start_step * self.batch_size : len(self) * self.batch_size])
+
+    def _share(self, order: Int64[np.ndarray, "all"]) -> Int64[np.ndarray, "m"]:
+        """This rank's part of each batch: of `count` samples those from count * rank / world_size on, rounded down."""
+        rank, ranks, size = self.rank, self.world_size, self.rank_batch_size
+        whole = len(order) // self.batch_size * self.batch_size
+        full, last = order[:whole].reshape(-1, ranks, size), order[whole:]
+        return np.concatenate(
+            [full[:, rank].reshape(-1), last[len(last) * rank // ranks : len(last) * (rank + 1) // ranks]]
+        )
 
     def batches(self, epoch: int, start_step: int = 0) -> Iterator[Int64[np.ndarray, "b"]]:
         """`positions`, cut into batches; only the last may be short."""
-        positions = self.positions(epoch, start_step)
-        for start in range(0, len(positions), self.batch_size):
-            yield positions[start : start + self.batch_size]
+        positions, size = self.positions(epoch, start_step), self.rank_batch_size
+        for start in range(0, len(positions), size):
+            yield positions[start : start + size]

@@ -24,9 +24,9 @@ from fastssl.data.beton_writer import BetonWriter
 from fastssl.data.encode import Sample, Task, encode_samples
 from fastssl.data.measured import Measured, count_classes
 from fastssl.data.options import WriteOptions
-from fastssl.data.order import choose_jpg, subset_indices
 from fastssl.data.paths import sidecar_path
 from fastssl.data.source import Progress, Source, check_labels, take
+from fastssl.data.subset import choose_jpg, subset_indices
 from fastssl.errors import InputError
 from fastssl.telemetry.environment import usable_cores
 

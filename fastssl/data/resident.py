@@ -44,7 +44,7 @@ class ResidentLoader:
     ) -> None:
         if num_workers < 1:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
-        self.info, self.batch_size = served.info, schedule.batch_size
+        self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._gather_images = gather
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())

@@ -1,7 +1,7 @@
 """What a loader serves: which samples of a beton, their labels, and the facts the rest of the library needs."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from fastssl.data.beton import BetonFile
-from fastssl.data.order import subset_indices
+from fastssl.data.subset import Subset
 from fastssl.errors import InputError
 from fastssl.types import DatasetInfo
 
@@ -25,6 +25,7 @@ class Served:
     source: Int64[np.ndarray, "n"]
     """Position in the beton of each sample served; increasing."""
     labels: Int64[np.ndarray, "n"]
+    """As served: the noise that a subset asked for is in them."""
     info: DatasetInfo
 
     @property
@@ -32,18 +33,35 @@ class Served:
         return self.beton.path
 
     @property
+    def true_labels(self) -> Int64[np.ndarray, "n"]:
+        """Labels as the file has them."""
+        return np.asarray(self.beton.labels, dtype=np.int64)[self.source]
+
+    @property
+    def offsets(self) -> Int64[np.ndarray, "n"]:
+        """Where each sample served begins in the file, in bytes."""
+        return self.beton.offsets[self.source]
+
+    @property
     def decoded_bytes(self) -> int:
         """All samples as uint8 pixels."""
         return self.info.num_samples * self.info.height * self.info.width * 3
 
 
-def serve(path: Path, fraction: float = 1.0, subset_seed: int = 0) -> Served:
+_WHOLE = Subset()
+
+
+def serve(path: Path, subset: Subset = _WHOLE) -> Served:
     """Open a beton and choose the samples; refuses images of several sizes, which no batch can hold."""
     beton = BetonFile(path)
     _require_one_size(beton)
     labels = np.asarray(beton.labels, dtype=np.int64)
-    source = subset_indices(labels, fraction, subset_seed)
-    return Served(beton, source, labels[source], _loader_info(beton, source))
+    source = subset.positions(labels)
+    info = _loader_info(beton, source)
+    served = subset.served_labels(labels, info.num_classes)[source]
+    if subset.label_noise:
+        info = replace(info, fingerprint=_derived_fingerprint(info.fingerprint, served))
+    return Served(beton, source, served, replace(info, split="val") if subset.held_out else info)
 
 
 def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInfo:
@@ -54,7 +72,7 @@ def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInf
     sidecar = beton.sidecar or {}
     fingerprint = sidecar.get("fingerprint") or beton.fingerprint()
     if len(source) < beton.num_samples:
-        fingerprint = _subset_fingerprint(fingerprint, source)
+        fingerprint = _derived_fingerprint(fingerprint, source)
     mean, std = _measure_pixels(beton) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
     height, width = (int(side) for side in beton.sizes[0])
     return DatasetInfo(
@@ -81,9 +99,10 @@ def _require_one_size(beton: BetonFile) -> None:
         )
 
 
-def _subset_fingerprint(fingerprint: str, source: Int64[np.ndarray, "n"]) -> str:
+def _derived_fingerprint(fingerprint: str, choice: Int64[np.ndarray, "n"]) -> str:
+    """Of a subset, from its positions; of noisy labels, from the labels."""
     digest = hashlib.sha256(fingerprint.encode())
-    digest.update(source.astype("<i8").tobytes())
+    digest.update(choice.astype("<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -75,6 +75,11 @@ class Clock:
         seconds = self.seconds
         return sum(seconds[_check(name)] for name in names)
 
+    def data_wait(self) -> float:
+        """Share of the training clock (`train` and `data`) spent waiting for batches, 0 to 1; 0 before it has run."""
+        seconds = self.seconds
+        return seconds["data"] / max(seconds["data"] + seconds["train"], 1e-9)
+
     def gpu_hours(self, *names: str) -> float:
         """Compute-hours of the named phases: seconds x world_size / 3600.
 

@@ -38,7 +38,7 @@ class EpochLog:
         probe = f"  ridge {metrics['ridge']:.1%}  knn {metrics['knn']:.1%}" if metrics else ""
         total = train_s + data_s
         return (
-            f"epoch {self.position.epoch:4d}  {parts}  {rate:,.0f} views/s  wait {waited / max(spent, 1e-9):.0%}"
+            f"epoch {self.position.epoch:4d}  {parts}  {rate:,.0f} views/s  data-wait {waited / max(spent, 1e-9):.0%}"
             f"  compute {total:.0f} s{probe}"
         )
 

@@ -32,7 +32,7 @@ def observation(
             "recipe": recipe.to_json(),
         },
         scope=["decode", "augment", "h2d", "train_step"],
-        clock=clock.record(),
+        clock={**clock.record(), "data_wait": clock.data_wait()},
         budget={
             "gpu_h": clock.gpu_hours("train", "data"),
             "views": position.views,

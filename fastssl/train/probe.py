@@ -20,8 +20,9 @@ EVAL_BATCH = 500
 class Prober:
     """Holds the two loaders a probe needs. Nothing here touches weights, buffers or random state of the run.
 
-    The probe's training labels are those of the whole train split, also when the run itself learns from a fraction of
-    the images: arms that see different fractions are then compared by one and the same probe.
+    The probe's training labels are those of the whole train split (but for what `holdout` keeps), also when the run
+    itself learns from a fraction of the images or from noisy labels: arms that see different fractions are then
+    compared by one and the same probe.
     """
 
     def __init__(self, parts: Parts) -> None:
@@ -69,6 +70,8 @@ class Prober:
             split,
             batch_size=EVAL_BATCH,
             order="sequential",
+            holdout=data.holdout if split in ("train", "val") else 0.0,
+            subset_seed=data.subset_seed,
             drop_last=False,
             num_workers=data.workers,
             device=str(self.parts.device),

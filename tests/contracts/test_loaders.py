@@ -14,7 +14,9 @@ import torch
 
 from fastssl.data.beton import BetonFile
 from fastssl.data.open import open_loader
-from fastssl.data.order import epoch_order, subset_indices
+from fastssl.data.order import epoch_order
+from fastssl.data.policy import OrderConfig
+from fastssl.data.subset import Subset, subset_indices
 from fastssl.errors import InputError
 from fastssl.types import Batch
 
@@ -131,6 +133,40 @@ def test_start_step_is_the_tail_of_the_epoch(opened, kind):
             loader.epoch(4, start_step=outside)
 
 
+ORDERS = [
+    OrderConfig(),
+    OrderConfig(order="sequential"),
+    OrderConfig(order="quasi_random", block_bytes=4 * 32 * 32 * 3, window_blocks=3),
+    OrderConfig(order="sliding", window_images=40, stride_images=15),
+]
+
+
+@pytest.fixture(params=ORDERS, ids=lambda config: config.order)
+def order(request):
+    return request.param
+
+
+def test_every_order_is_the_schedules_and_entered_at_any_step(opened, tiny_beton, kind, order):
+    loader = opened(kind, order=order, seed=2, drop_last=False)
+    whole = list(loader.epoch(5))
+    offsets = BetonFile(tiny_beton(NUM_IMAGES)).offsets
+    assert flat_indices(whole) == epoch_order(2, 5, NUM_IMAGES, order, offsets).tolist()
+    tail = list(loader.epoch(5, start_step=3))
+    assert indices(tail) == indices(whole[3:])
+    assert all(torch.equal(a.images, b.images) for a, b in zip(tail, whole[3:], strict=True))
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_ranks_share_the_batches_of_one_process(opened, kind, order, world_size):
+    options = {"order": order, "seed": 4, "batch_size": 18, "drop_last": False}
+    alone = list(opened(kind, **options).epoch(1, start_step=1))
+    loaders = [opened(kind, **options, rank=rank, world_size=world_size) for rank in range(world_size)]
+    assert {(len(loader), loader.batch_size) for loader in loaders} == {(1 + len(alone), 18 // world_size)}
+    for batch, *shares in zip(alone, *(loader.epoch(1, start_step=1) for loader in loaders), strict=True):
+        for name in ("index", "labels", "images"):
+            assert torch.equal(torch.cat([getattr(share, name) for share in shares]), getattr(batch, name))
+
+
 def test_two_epochs_may_be_read_at_once(opened, kind):
     loader = opened(kind)
     alone = indices(loader.epoch(0)), indices(loader.epoch(1))
@@ -153,6 +189,39 @@ def test_subset_has_its_own_index_and_fingerprint(opened, tiny_beton, kind):
         assert batch.labels.tolist() == beton.labels[source[batch.index.numpy()]].tolist()
 
 
+def test_index_leads_to_the_sample_in_the_file(opened, tiny_beton, kind, tmp_path):
+    beton = BetonFile(tiny_beton(NUM_IMAGES))
+    (tmp_path / "list.txt").write_text("\n".join(str(i) for i in range(NUM_IMAGES) if i % 3))
+    options = {"holdout": 0.2, "indices": str(tmp_path / "list.txt"), "fraction": 0.5, "drop_last": False}
+    loader = opened(kind, batch_size=4, **options)
+    subset = Subset(holdout=0.2, indices=options["indices"], fraction=0.5)
+    assert np.array_equal(loader.source, subset.positions(beton.labels))
+    batches = list(loader.epoch(0))
+    assert sorted(flat_indices(batches)) == list(range(loader.info.num_samples))
+    for batch in batches:
+        stored = np.stack([beton.decode(int(loader.source[i])) for i in batch.index])
+        assert np.array_equal(batch.images.permute(0, 2, 3, 1).numpy(), stored)
+
+
+def test_held_out_part_is_the_val_split(opened, kind):
+    train, val = (opened(kind, split=split, holdout=0.2, batch_size=5) for split in ("train", "val"))
+    assert sorted([*train.source, *val.source]) == list(range(NUM_IMAGES))
+    assert len(val.source) == val.info.num_samples == NUM_IMAGES // 5
+    assert val.info.split == "val"
+    assert train.info.fingerprint != val.info.fingerprint
+    with pytest.raises(InputError, match=r"^holdout=0.2 has no effect on split=test"):
+        opened(kind, split="test", holdout=0.2)
+
+
+def test_noisy_labels_are_served_and_the_file_keeps_the_true_ones(opened, tiny_beton, kind):
+    labels = BetonFile(tiny_beton(NUM_IMAGES)).labels
+    loader = opened(kind, label_noise=0.4, subset_seed=6, drop_last=False)
+    noisy = Subset(label_noise=0.4, seed=6).served_labels(np.asarray(labels, dtype=np.int64), 5)
+    for batch in loader.epoch(0):
+        assert batch.labels.tolist() == noisy[batch.index].tolist()
+    assert np.sum(noisy != labels) == 20
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [
@@ -160,6 +229,11 @@ def test_subset_has_its_own_index_and_fingerprint(opened, tiny_beton, kind):
         ({"batch_size": 0}, "batch_size"),
         ({"fraction": 0.0}, "fraction"),
         ({"order": "backwards"}, "order"),
+        ({"rank": 2, "world_size": 2}, "rank"),
+        ({"batch_size": 8, "world_size": 3}, "batch_size"),
+        ({"holdout": 1.0}, "holdout"),
+        ({"label_noise": 2.0}, "label_noise"),
+        ({"indices": "nowhere.npy"}, "indices"),
         ({"seed": -1}, "seed"),
     ],
 )

@@ -14,10 +14,10 @@ from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.beton_writer import BetonWriter
 from fastssl.data.options import WriteOptions
-from fastssl.data.order import held_out_indices
 from fastssl.data.pack import write_beton
 from fastssl.data.pixels import load_pixels, resize
 from fastssl.data.source import Item, SourceInfo
+from fastssl.data.subset import held_out_indices
 from fastssl.errors import InputError
 
 

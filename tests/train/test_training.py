@@ -2,18 +2,24 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 
+from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
+from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
 from fastssl.train import resume, train
-from fastssl.train.checkpoint import read_checkpoint
+from fastssl.train.checkpoint import Position, read_checkpoint
+from fastssl.train.log import EpochLog
+from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
+from fastssl.train.setup import build
 
 METHODS = ["simclr", "barlow", "vicreg", "diet", "supervised"]
 
@@ -91,6 +97,75 @@ def test_run_resumed_in_mid_epoch_equals_an_uninterrupted_one(method, tiny_datas
     assert points(resumed) == points(whole)
 
 
+ORDERS = [
+    OrderConfig(order="quasi_random", block_bytes=8 * 3072, window_blocks=2),
+    OrderConfig(order="sliding", window_images=48, stride_images=16),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS, ids=lambda config: config.order)
+def test_run_in_another_order_resumes_in_mid_epoch_and_is_a_run_of_its_own(order, tiny_dataset, tmp_path):
+    data = DataConfig(dataset="tiny", loader="resident", order=order)
+    recipe = tiny("demo-diet", data=data, checkpoint_s=0.0, epochs=2, probe=ProbeConfig(probes=1, knn_k=5))
+    whole = train(recipe, runs_dir=tmp_path / "whole", say=lambda line: None)
+    with pytest.raises(Interrupted):
+        train(recipe, runs_dir=tmp_path / "broken", say=lambda line: None, progress=interrupted_after(5))
+    (broken,) = (tmp_path / "broken").iterdir()
+    resumed = resume(broken, say=lambda line: None)
+    assert_same_state(weights(resumed), weights(whole))
+    assert whole.budget["images"] == 2 * (48 if order.order == "sliding" else 64)
+    facts = build(recipe).facts
+    assert recipe.identity(**facts) != dataclasses.replace(recipe, data=DataConfig(dataset="tiny")).identity(**facts)
+
+
+def test_probe_on_the_held_out_part_needs_no_other_file(tiny_dataset, tmp_path):
+    data = DataConfig(dataset="tiny", loader="resident", holdout=0.25, fraction=0.5)
+    recipe = tiny(data=data, batch_size=8, probe=ProbeConfig(probes=1, knn_k=5, test_split="val"))
+    parts = build(recipe)
+    prober = Prober(parts)
+    learnt, train_x, test_x = (set(x.source) for x in (parts.loader, prober.train_loader, prober.test_loader))
+    assert not (learnt | train_x) & test_x
+    assert train_x | test_x == set(range(64))
+    assert (len(learnt), len(test_x)) == (25, 16)
+    assert train(recipe, runs_dir=tmp_path, say=lambda line: None).metrics["knn"] >= 0
+
+
+def test_noisy_labels_are_learnt_from_and_true_ones_probed(tiny_dataset):
+    clean, noisy = (build(tiny(data=DataConfig(dataset="tiny", loader="resident", label_noise=p))) for p in (0.0, 0.5))
+    assert clean.identity != noisy.identity
+
+    def labels(loader):
+        return {int(i): int(y) for batch in loader.epoch(0) for i, y in zip(batch.index, batch.labels)}
+
+    assert sum(y != labels(clean.loader)[i] for i, y in labels(noisy.loader).items()) == 32
+    assert labels(Prober(noisy).train_loader) == labels(Prober(clean).train_loader)
+
+
+def test_lines_and_records_tell_the_share_of_waiting_for_data(tiny_dataset, tmp_path):
+    lines = []
+    recipe = tiny(epochs=1, probe=ProbeConfig(probes=1, knn_k=5))
+    result = train(recipe, runs_dir=tmp_path, say=lines.append)
+    epochs = [line for line in lines if line.startswith("epoch")]
+    assert len(epochs) == 1
+    assert all(re.search(r"  data-wait \d{1,3}%  ", line) for line in epochs)
+    for record in read_records([RunDir(_path(result)).records]):
+        clock = record["clock"]
+        assert clock["data_wait"] == pytest.approx(clock["data_s"] / (clock["data_s"] + clock["train_s"]), abs=1e-3)
+
+
+def test_waiting_is_counted_per_epoch():
+    seconds = [0.0]
+    clock = Clock("cpu", now=lambda: seconds[0])
+    log = EpochLog(Position(), clock)
+    for data_s, share in ((1.0, "25%"), (3.0, "50%")):
+        for phase, spent in (("data", data_s), ("train", 3.0)):
+            with clock.phase(phase):
+                seconds[0] += spent
+        assert f"data-wait {share}" in log.line({})
+        log.end_epoch()
+    assert clock.data_wait() == 0.4
+
+
 def test_every_kill_point_between_probe_and_checkpoint_gives_one_record_per_probe(tiny_dataset, tmp_path):
     for steps in (8, 9, 15, 16):
         with pytest.raises(Interrupted):
@@ -115,7 +190,7 @@ def test_records_count_what_was_processed(tiny_dataset, tmp_path):
 
 
 def test_warm_up_leaves_no_trace(tiny_dataset):
-    from fastssl.train.setup import _copied, build, warm_up
+    from fastssl.train.setup import _copied, warm_up
 
     parts = build(tiny())
     before = _copied(parts.trainable.state_dict())
@@ -131,8 +206,6 @@ def test_probing_leaves_no_trace(tiny_dataset, tmp_path):
 
 
 def test_random_encoder_keeps_its_weights(tiny_dataset, tmp_path):
-    from fastssl.train.setup import build
-
     recipe = tiny("demo-random", probe=ProbeConfig(probes=1, knn_k=5))
     start = build(recipe).trainable.method.state_dict()
     end = weights(train(recipe, runs_dir=tmp_path, say=lambda line: None))["method"]
@@ -165,8 +238,6 @@ def test_unfinished_run_is_neither_overwritten_nor_mixed(tiny_dataset, tmp_path)
 
 
 def test_two_processes_never_share_a_run(tiny_dataset, tmp_path):
-    from fastssl.train.setup import build
-
     run = RunDir.of(tmp_path, tiny(), build(tiny()).facts)
     with run.locked(), pytest.raises(InputError, match="another process"):
         train(tiny(), runs_dir=tmp_path, say=lambda line: None)
