@@ -67,6 +67,7 @@ static void fill(Filter *filter, const Axis *axis, double *exact) {
         round_weights(exact, high - low, total, filter->weights + (size_t)at * (size_t)filter->taps + skip);
         filter->first[at] = low - skip;
         filter->counts[at] = high - low + skip;
+        if (filter->counts[at] > filter->most) filter->most = filter->counts[at];
     }
 }
 
@@ -163,8 +164,8 @@ int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scr
     char *at = reserve(scratch, woven + 4 * line + 2 * index + exact + down_bytes + 2 * slots * (size_t)across_taps);
     if (!at) return -1;
     int16_t *pairs = (int16_t *)at, *lines = (int16_t *)(at += woven);
-    Filter down = {(int32_t *)(at += 4 * line), (int32_t *)at + slots, NULL, down_taps};
-    Filter across = {(int32_t *)(at += index), (int32_t *)at + slots, NULL, across_taps};
+    Filter down = {(int32_t *)(at += 4 * line), (int32_t *)at + slots, NULL, down_taps, 0};
+    Filter across = {(int32_t *)(at += index), (int32_t *)at + slots, NULL, across_taps, 0};
     double *exact_at = (double *)(at += index);
     down.weights = (int16_t *)(at += exact);
     across.weights = (int16_t *)(at += down_bytes);

@@ -38,6 +38,7 @@ typedef struct {
     int32_t *first, *counts;
     int16_t *weights; /* `taps` for each output pixel, zeros after the last */
     int32_t taps;     /* even */
+    int32_t most;     /* largest of `counts` */
 } Filter;
 
 /* How a processor does the two passes. */

@@ -26,8 +26,12 @@
 #define SHIFT _mm256_srai_epi32
 #define STORE(p, v) _mm256_store_si256((__m256i *)(p), v)
 #define JOIN(p, gap) _mm256_inserti128_si256(_mm256_castsi128_si256(LINE(p, gap, 0)), LINE(p, gap, 1), 1)
-#define SPLIT(rows, at, v) \
-    (PUT(rows, 0, at, _mm256_castsi256_si128(v)), PUT(rows, 1, at, _mm256_extracti128_si256(v, 1)))
+#define SPLIT(rows, at, v)                                   \
+    do {                                                     \
+        const __m256i all = v;                               \
+        PUT(rows, 0, at, _mm256_castsi256_si128(all));       \
+        PUT(rows, 1, at, _mm256_extracti128_si256(all, 1));  \
+    } while (0)
 #define PAIRS _mm256_broadcastsi128_si256(_mm_setr_epi8(PAIR_BYTES))
 #define TIGHT _mm256_broadcastsi128_si256(_mm_setr_epi8(TIGHT_BYTES))
 #include "resize_vector.h"
@@ -69,9 +73,14 @@
 #define STORE(p, v) _mm512_store_si512(p, v)
 #define JOIN2(p, gap, i) _mm256_inserti128_si256(_mm256_castsi128_si256(LINE(p, gap, i)), LINE(p, gap, (i) + 1), 1)
 #define JOIN(p, gap) _mm512_inserti64x4(_mm512_castsi256_si512(JOIN2(p, gap, 0)), JOIN2(p, gap, 2), 1)
-#define SPLIT(rows, at, v)                                                                        \
-    (PUT(rows, 0, at, _mm512_castsi512_si128(v)), PUT(rows, 1, at, _mm512_extracti32x4_epi32(v, 1)), \
-     PUT(rows, 2, at, _mm512_extracti32x4_epi32(v, 2)), PUT(rows, 3, at, _mm512_extracti32x4_epi32(v, 3)))
+#define SPLIT(rows, at, v)                                    \
+    do {                                                      \
+        const __m512i all = v;                                \
+        PUT(rows, 0, at, _mm512_castsi512_si128(all));        \
+        PUT(rows, 1, at, _mm512_extracti32x4_epi32(all, 1));  \
+        PUT(rows, 2, at, _mm512_extracti32x4_epi32(all, 2));  \
+        PUT(rows, 3, at, _mm512_extracti32x4_epi32(all, 3));  \
+    } while (0)
 #define PAIRS _mm512_broadcast_i32x4(_mm_setr_epi8(PAIR_BYTES))
 #define TIGHT _mm512_broadcast_i32x4(_mm_setr_epi8(TIGHT_BYTES))
 #include "resize_vector.h"
