@@ -71,9 +71,10 @@ static void read_header(j_decompress_ptr info, int32_t height, int32_t width) {
 
 /* libjpeg-turbo crops to whole blocks; its cropping is exact for the usual samplings of colour. */
 static int may_crop(j_decompress_ptr info) {
-    return info->num_components == 1 || (info->num_components == 3 && info->max_h_samp_factor <= 2 &&
-                                         info->comp_info[1].h_samp_factor == 1 && info->comp_info[2].h_samp_factor == 1 &&
-                                         info->comp_info[1].v_samp_factor == 1 && info->comp_info[2].v_samp_factor == 1);
+    if (info->max_h_samp_factor > 2 || info->max_v_samp_factor > 2) return 0;
+    for (int i = 1; i < info->num_components; i++)
+        if (info->comp_info[i].h_samp_factor != 1 || info->comp_info[i].v_samp_factor != 1) return 0;
+    return 1;
 }
 
 /* Grows the box by the margin, in pixels of the scaled image, and cuts it there. */

@@ -1,5 +1,5 @@
-/* A queue of jobs under one lock. A thread takes a few items at a time, fewer as a job runs out, so that large images at
- * the end of a batch do not leave the other threads idle and small ones do not queue for the lock. */
+/* A queue of jobs under one lock. A thread takes a few items at a time, fewer as a job runs out, so that large images
+ * at the end of a batch do not leave the other threads idle and small ones do not queue for the lock. */
 #include "pool.h"
 
 #include <pthread.h>
@@ -60,7 +60,8 @@ Pool *fs_pool_open(int32_t threads) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pool->handles)
-        while (pool->threads < threads && !pthread_create(&pool->handles[pool->threads], NULL, serve, pool)) pool->threads++;
+        while (pool->threads < threads && !pthread_create(&pool->handles[pool->threads], NULL, serve, pool))
+            pool->threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (pool->threads == threads) return pool;
     fs_pool_close(pool);

@@ -81,14 +81,23 @@ void *reserve(Scratch *scratch, size_t bytes) {
     return scratch->memory;
 }
 
-static void filter_rows(const Region *region, ptrdiff_t corner, const Filter *down, int row, int values, int16_t *line) {
+/* In blocks, so that the compiler can use what vectors every processor of the kind has. */
+static void filter_rows(const Region *region, ptrdiff_t corner, const Filter *down, int row, int values,
+                        int16_t *line) {
+    enum { BLOCK = 64 };
     const uint8_t *source = region->pixels + corner + down->first[row] * region->stride;
     const int16_t *weights = down->weights + (size_t)row * (size_t)down->taps;
     const int shift = WEIGHT_BITS - BETWEEN_BITS;
-    for (int x = 0; x < values; x++) {
-        int sum = 1 << (shift - 1);
-        for (int t = 0; t < down->counts[row]; t++) sum += weights[t] * source[t * region->stride + x];
-        line[x] = (int16_t)(sum >> shift);
+    for (int x = 0; x < values; x += BLOCK) {
+        const int block = values - x < BLOCK ? values - x : BLOCK;
+        int32_t sums[BLOCK];
+        for (int i = 0; i < block; i++) sums[i] = 1 << (shift - 1);
+        for (int t = 0; t < down->counts[row]; t++) {
+            const uint8_t *from = source + t * region->stride + x;
+            const int weight = weights[t];
+            for (int i = 0; i < block; i++) sums[i] += weight * from[i];
+        }
+        for (int i = 0; i < block; i++) line[x + i] = (int16_t)(sums[i] >> shift);
     }
 }
 
@@ -97,16 +106,23 @@ static void copy_line(const int16_t *lines, size_t line_values, int width, int16
     memcpy(woven, lines, sizeof(int16_t) * 3 * (size_t)width);
 }
 
+static uint8_t level(int sum) {
+    sum = (sum + (1 << (WEIGHT_BITS + BETWEEN_BITS - 1))) >> (WEIGHT_BITS + BETWEEN_BITS);
+    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
 static void filter_columns(const int16_t *line, const Filter *across, int size, uint8_t *const *rows) {
-    const int shift = WEIGHT_BITS + BETWEEN_BITS;
-    for (int x = 0; x < size; x++) {
-        const int16_t *weights = across->weights + (size_t)x * (size_t)across->taps, *from = line + 3 * across->first[x];
-        for (int c = 0; c < 3; c++) {
-            int sum = 1 << (shift - 1);
-            for (int t = 0; t < across->counts[x]; t++) sum += weights[t] * from[3 * t + c];
-            sum >>= shift;
-            rows[0][3 * x + c] = (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+    uint8_t *to = rows[0];
+    for (int x = 0; x < size; x++, to += 3) {
+        const int16_t *weights = across->weights + (size_t)x * (size_t)across->taps;
+        const int16_t *from = line + 3 * across->first[x];
+        int red = 0, green = 0, blue = 0;
+        for (int t = 0; t < across->counts[x]; t++, from += 3) {
+            red += weights[t] * from[0];
+            green += weights[t] * from[1];
+            blue += weights[t] * from[2];
         }
+        to[0] = level(red), to[1] = level(green), to[2] = level(blue);
     }
 }
 
@@ -132,19 +148,55 @@ __attribute__((constructor)) static void choose_best_path(void) { fs_choose_path
 
 static size_t round_up(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 
+/* What one view needs beside its pixels, in one piece of scratch. */
+typedef struct {
+    Filter down, across;
+    int16_t *woven, *lines;
+    double *exact;
+    size_t line_values;
+} Layout;
+
+static void *cut(uintptr_t *at, size_t bytes) {
+    void *piece = (void *)*at;
+    *at += round_up(bytes);
+    return piece;
+}
+
+static Filter cut_filter(uintptr_t *at, const Axis *axis) {
+    const size_t slots = (size_t)axis->size;
+    const int32_t taps = taps_of(axis);
+    int32_t *index = cut(at, 2 * sizeof(int32_t) * slots);
+    return (Filter){index, index + slots, cut(at, sizeof(int16_t) * slots * (size_t)taps), taps, 0};
+}
+
+/* Lays the pieces out from `at` on and gives back where they end; from 0 on that is their size. Vectors are stored
+ * whole, and the second pass reads beyond the last pixel where its weights are zero: lines and pairs have room for it. */
+static uintptr_t lay_out(Layout *layout, uintptr_t at, const Axis *down, const Axis *across, size_t values) {
+    const size_t line_bytes = round_up(sizeof(int16_t) * (values + 96));
+    const size_t pixels = values / 3 + (size_t)taps_of(across) + 2;
+    const int down_taps = taps_of(down), across_taps = taps_of(across);
+    layout->line_values = line_bytes / sizeof(int16_t);
+    layout->woven = cut(&at, 32 * pixels);
+    layout->lines = cut(&at, 4 * line_bytes);
+    layout->exact = cut(&at, sizeof(double) * (size_t)(down_taps > across_taps ? down_taps : across_taps));
+    layout->down = cut_filter(&at, down);
+    layout->across = cut_filter(&at, across);
+    return at;
+}
+
 /* Rows go through in groups of `lanes`; a group that the view does not fill repeats the last row. */
-static void pass(const Region *region, ptrdiff_t corner, int values, const Filter *down, const Filter *across,
-                 int size, int16_t *lines, size_t line_values, int16_t *woven, uint8_t *out) {
+static void pass(const Region *region, ptrdiff_t corner, int values, Layout *layout, int size, uint8_t *out) {
     const Path *path = chosen;
     for (int y = 0; y < size; y += path->lanes) {
         uint8_t *rows[4];
         for (int lane = 0; lane < path->lanes; lane++) {
             const int row = y + lane < size ? y + lane : size - 1;
+            int16_t *line = layout->lines + (size_t)lane * layout->line_values;
             rows[lane] = out + (size_t)row * (size_t)size * 3;
-            path->filter_rows(region, corner, down, row, values, lines + (size_t)lane * line_values);
+            path->filter_rows(region, corner, &layout->down, row, values, line);
         }
-        path->weave(lines, line_values, values / 3, woven);
-        path->filter_columns(woven, across, size, rows);
+        path->weave(layout->lines, layout->line_values, values / 3, layout->woven);
+        path->filter_columns(layout->woven, &layout->across, size, rows);
     }
 }
 
@@ -153,25 +205,16 @@ int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scr
     int height = (int)ceil(crop->top + crop->height) - top, width = (int)ceil(crop->left + crop->width) - left;
     if (top + height > region->height) height = region->height - top;
     if (left + width > region->width) width = region->width - left;
-    const Axis down_axis = {crop->top - top, crop->height, height, size, crop->cubic, 0, 1};
-    const Axis across_axis = {crop->left - left, crop->width, width, size, crop->cubic, crop->flip, 2};
-    const int down_taps = taps_of(&down_axis), across_taps = taps_of(&across_axis);
-    const size_t values = 3 * (size_t)width, slots = (size_t)size;
-    /* Vectors are stored whole, and the second pass reads its last filter's zero weights: room for both. */
-    const size_t line = round_up(2 * values + 192), woven = round_up(32 * ((size_t)width + (size_t)across_taps + 2));
-    const size_t index = round_up(8 * slots), down_bytes = round_up(2 * slots * (size_t)down_taps);
-    const size_t exact = round_up(8 * (size_t)(down_taps > across_taps ? down_taps : across_taps));
-    char *at = reserve(scratch, woven + 4 * line + 2 * index + exact + down_bytes + 2 * slots * (size_t)across_taps);
-    if (!at) return -1;
-    int16_t *pairs = (int16_t *)at, *lines = (int16_t *)(at += woven);
-    Filter down = {(int32_t *)(at += 4 * line), (int32_t *)at + slots, NULL, down_taps, 0};
-    Filter across = {(int32_t *)(at += index), (int32_t *)at + slots, NULL, across_taps, 0};
-    double *exact_at = (double *)(at += index);
-    down.weights = (int16_t *)(at += exact);
-    across.weights = (int16_t *)(at += down_bytes);
-    fill(&down, &down_axis, exact_at);
-    fill(&across, &across_axis, exact_at);
-    memset(pairs, 0, woven + 4 * line);
-    pass(region, top * region->stride + 3 * (ptrdiff_t)left, (int)values, &down, &across, size, lines, line / 2, pairs, out);
+    const Axis down = {crop->top - top, crop->height, height, size, crop->cubic, 0, 1};
+    const Axis across = {crop->left - left, crop->width, width, size, crop->cubic, crop->flip, 2};
+    const size_t values = 3 * (size_t)width;
+    Layout layout;
+    void *memory = reserve(scratch, lay_out(&layout, 0, &down, &across, values));
+    if (!memory) return -1;
+    lay_out(&layout, (uintptr_t)memory, &down, &across, values);
+    memset(layout.woven, 0, (size_t)((char *)layout.exact - (char *)layout.woven));
+    fill(&layout.down, &down, layout.exact);
+    fill(&layout.across, &across, layout.exact);
+    pass(region, top * region->stride + 3 * (ptrdiff_t)left, (int)values, &layout, size, out);
     return 0;
 }

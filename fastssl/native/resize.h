@@ -1,4 +1,4 @@
-/* Crop and resize of 8-bit RGB: torchvision's antialiased filters in 16-bit fixed point, at most one level from float. */
+/* Crop and resize of 8-bit RGB: torchvision's antialiased filters in 16-bit fixed point, within a level of float. */
 #ifndef FASTSSL_RESIZE_H
 #define FASTSSL_RESIZE_H
 #include <stddef.h>
@@ -13,7 +13,7 @@ typedef struct {
     int32_t height, width;
 } Region;
 
-/* What one view takes from a region, in pixels of the region; not whole where the region is decoded at a smaller scale. */
+/* What one view takes from a region, in its pixels; fractions where the region is decoded at a smaller scale. */
 typedef struct {
     double top, left, height, width;
     int32_t size;  /* side of the view */
@@ -44,7 +44,7 @@ typedef struct {
 /* How a processor does the two passes. */
 typedef struct {
     int lanes; /* output rows made at once */
-    /* One row between the passes: `values` numbers with BETWEEN_BITS below the point, from the source rows of `down`. */
+    /* One row between the passes: `values` numbers with BETWEEN_BITS below the point. */
     void (*filter_rows)(const Region *region, ptrdiff_t corner, const Filter *down, int row, int values, int16_t *line);
     /* `lanes` rows side by side, as the second pass reads them. `lines` are `line_values` apart. */
     void (*weave)(const int16_t *lines, size_t line_values, int width, int16_t *woven);

@@ -23,7 +23,7 @@ TARGET INLINE VEC NAME(source)(const uint8_t *from, int whole, const uint8_t *en
     return WIDEN(some);
 }
 
-/* One block of a row; the last of `pairs` pairs of source rows may be a single one, whose partner then weighs nothing. */
+/* One block of a row; the last of `pairs` pairs of source rows may be one row, whose partner then weighs nothing. */
 TARGET INLINE void NAME(block)(const uint8_t *from, ptrdiff_t stride, ptrdiff_t last_step, const int16_t *weights,
                                int pairs, int whole, const uint8_t *end, int16_t *restrict line) {
     const int shift = WEIGHT_BITS - BETWEEN_BITS;
@@ -92,7 +92,8 @@ TARGET INLINE VEC NAME(four)(const int16_t *woven, const Filter *across, int pai
 }
 
 /* A store is 16 bytes for 12 of pixels: the next one covers the others, and the end of a row is written apart. */
-TARGET INLINE void NAME(columns)(const int16_t *woven, const Filter *across, int pairs, int size, uint8_t *const *rows) {
+TARGET INLINE void NAME(columns)(const int16_t *woven, const Filter *across, int pairs, int size,
+                                 uint8_t *const *rows) {
     uint8_t *to[LANES], end[LANES][16], *apart[LANES];
     for (int i = 0; i < LANES; i++) to[i] = rows[i], apart[i] = end[i]; /* the stores below cannot reach these */
     int x = 0;

@@ -36,8 +36,9 @@ static int check_sample(const Batch *batch, const Sample *sample, char *message)
     if (sample->bytes == 0)
         snprintf(message, MESSAGE_BYTES, "empty: it holds no bytes");
     else if (sample->offset > batch->source_bytes || sample->bytes > batch->source_bytes - sample->offset)
-        snprintf(message, MESSAGE_BYTES, "outside the file: bytes %llu to %llu of %llu", (unsigned long long)sample->offset,
-                 (unsigned long long)(sample->offset + sample->bytes), (unsigned long long)batch->source_bytes);
+        snprintf(message, MESSAGE_BYTES, "outside the file: %llu bytes from %llu on, of %llu",
+                 (unsigned long long)sample->bytes, (unsigned long long)sample->offset,
+                 (unsigned long long)batch->source_bytes);
     else if (sample->height < 1 || sample->width < 1 || sample->height > 65535 || sample->width > 65535)
         snprintf(message, MESSAGE_BYTES, "wrong size: %d x %d pixels", sample->height, sample->width);
     else if (!sample->jpeg && sample->bytes != raw)
@@ -52,10 +53,11 @@ static int check_crops(const Batch *batch, int64_t item, char *message) {
     const Sample *sample = &batch->samples[item];
     for (int v = 0; v < batch->num_views; v++) {
         const int32_t *c = crop_of(&batch->views[v], item);
-        if (c[0] >= 0 && c[1] >= 0 && c[2] > 0 && c[3] > 0 && c[2] <= sample->height - c[0] && c[3] <= sample->width - c[1])
-            continue;
-        snprintf(message, MESSAGE_BYTES, "crop outside the image: view %d takes %d x %d at (%d, %d) of %d x %d", v, c[2],
-                 c[3], c[0], c[1], sample->height, sample->width);
+        const int rows = c[0] >= 0 && c[2] > 0 && c[2] <= sample->height - c[0];
+        const int columns = c[1] >= 0 && c[3] > 0 && c[3] <= sample->width - c[1];
+        if (rows && columns) continue;
+        snprintf(message, MESSAGE_BYTES, "crop outside the image: view %d takes %d x %d at (%d, %d) of %d x %d", v,
+                 c[2], c[3], c[0], c[1], sample->height, sample->width);
         return -1;
     }
     return 0;
@@ -102,8 +104,10 @@ static void make_views(void *task, int64_t item, Memory *memory) {
         const View *view = &batch->views[v];
         const int32_t *c = crop_of(view, item);
         const double part = 1.0 / shrink;
-        const Crop crop = {c[0] * part - top, c[1] * part - left, c[2] * part, c[3] * part, view->size, view->cubic, c[4] != 0};
-        if (fs_resize(&region, &crop, view->out + (size_t)item * 3 * (size_t)view->size * (size_t)view->size, &memory->rows))
+        const Crop crop = {.top = c[0] * part - top, .left = c[1] * part - left, .height = c[2] * part,
+                           .width = c[3] * part, .size = view->size, .cubic = view->cubic, .flip = c[4] != 0};
+        uint8_t *out = view->out + (size_t)item * 3 * (size_t)view->size * (size_t)view->size;
+        if (fs_resize(&region, &crop, out, &memory->rows))
             snprintf(message, MESSAGE_BYTES, "no memory to resize it");
     }
 }

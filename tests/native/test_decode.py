@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -50,6 +51,17 @@ def test_region_of_other_codings_equals_the_whole_decode(cut: Cut, sampling: str
 def test_region_of_a_gray_jpeg_equals_the_whole_decode(cut: Cut, height: int, width: int):
     data = as_jpeg(textured(height, width)[:, :, 0])
     assert_regions_equal(cut, data, height, width)
+
+
+@pytest.mark.parametrize("factors", [0x411111, 0x121111], ids=["4:1:1", "4:4:0"])
+def test_region_of_rare_samplings_equals_the_whole_decode(cut: Cut, factors: int):
+    done, data = cv2.imencode(".jpg", textured(150, 211), [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factors])
+    assert done
+    assert_regions_equal(cut, data.tobytes(), 150, 211)
+
+
+def test_region_of_a_jpeg_in_rgb_equals_the_whole_decode(cut: Cut):
+    assert_regions_equal(cut, as_jpeg(textured(150, 211), keep_rgb=True), 150, 211)
 
 
 @pytest.mark.parametrize("sampling", SUBSAMPLINGS)
