@@ -1,4 +1,4 @@
-"""Compiles the native decoder while the package is installed or a wheel is built; without a compiler, warns and goes on."""
+"""Compiles the native decoder when the package is installed or a wheel is built; without a compiler, warns."""
 
 import importlib.util
 from pathlib import Path

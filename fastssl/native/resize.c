@@ -170,7 +170,8 @@ static Filter cut_filter(uintptr_t *at, const Axis *axis) {
 }
 
 /* Lays the pieces out from `at` on and gives back where they end; from 0 on that is their size. Vectors are stored
- * whole, and the second pass reads beyond the last pixel where its weights are zero: lines and pairs have room for it. */
+ * whole, and the second pass reads beyond the last pixel where its weights are zero: lines and pairs have room for it.
+ */
 static uintptr_t lay_out(Layout *layout, uintptr_t at, const Axis *down, const Axis *across, size_t values) {
     const size_t line_bytes = round_up(sizeof(int16_t) * (values + 96));
     const size_t pixels = values / 3 + (size_t)taps_of(across) + 2;
