@@ -33,7 +33,7 @@ def test_build_writes_one_file(tmp_path: Path):
 
 def test_build_without_a_compiler_says_so_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CC", str(tmp_path / "none"))
-    with pytest.raises(build.BuildError, match="no C compiler: .*; install one or name it in CC"):
+    with pytest.raises(build.BuildError, match=r"no C compiler: .*; install one or name it in CC"):
         build.compile_library(tmp_path / "views.so")
     assert list(tmp_path.iterdir()) == []
 
@@ -43,7 +43,7 @@ def test_build_without_the_header_names_the_package(tmp_path: Path, monkeypatch:
         pytest.skip("there is no compiler or no header")
     (tmp_path / "jpeglib.h").write_text("#error jpeglib.h is not there\n")
     monkeypatch.setenv("CFLAGS", f"-I{tmp_path}")
-    with pytest.raises(build.BuildError, match="jpeglib.h is not there.*libjpeg-dev"):
+    with pytest.raises(build.BuildError, match=r"jpeglib\.h is not there.*libjpeg-dev"):
         build.compile_library(tmp_path / "views.so")
 
 
