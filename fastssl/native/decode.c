@@ -17,8 +17,7 @@
 
 enum {
     MOST_SCANS = 200, /* of a progressive file; encoders write about ten, and a hostile file could hold millions */
-    MARGIN = 8,       /* pixels at the box's edges: smooth upsampling of chroma looks one chroma sample further */
-    LEAST_WIDTH = 64, /* of a region, so that upsampling never meets a row of one sample */
+    MARGIN = 4,       /* pixels at the box's edges: smooth upsampling of chroma looks one chroma sample further */
 };
 
 typedef struct {
@@ -82,9 +81,7 @@ static Box scaled_box(j_decompress_ptr info, Box box, int shrink) {
     const int height = (int)info->output_height, width = (int)info->output_width;
     Box grown = {box.top / shrink - MARGIN, box.left / shrink - MARGIN, (box.bottom + shrink - 1) / shrink,
                  (box.right + shrink - 1) / shrink + MARGIN};
-    if (grown.right - grown.left < LEAST_WIDTH) grown.right = grown.left + LEAST_WIDTH;
     if (grown.right > width) grown.right = width;
-    if (grown.right - grown.left < LEAST_WIDTH) grown.left = grown.right - LEAST_WIDTH;
     if (grown.bottom > height) grown.bottom = height;
     if (grown.top < 0) grown.top = 0;
     if (grown.left < 0) grown.left = 0;

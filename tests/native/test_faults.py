@@ -121,6 +121,16 @@ def test_a_jpeg_of_four_inks_is_an_error(pool: native.Pool):
     assert "Unsupported color conversion" in failure.message
 
 
+def test_a_file_of_endless_scans_is_an_error(pool: native.Pool):
+    data = as_jpeg(textured(*SIZE)[:, :, 0], progressive=True)
+    start = data.index(b"\xff\xda")
+    first = bytearray(data[start : data.index(b"\xff\xc4", start)])
+    first[first[3] + 1] = 0  # all bits of the mean of each block at once, so that the scan may come again
+    few, many = (data[:start] + bytes(first) * times + b"\xff\xd9" for times in (3, 300))
+    [failure], _ = failures_of(pool, [few, many])
+    assert failure == (1, "damaged JPEG: too many scans")
+
+
 def test_tables_of_one_image_do_not_serve_another(pool: native.Pool):
     """A JPEG without its quantisation tables must fail even after one that had them."""
     data = as_jpeg(textured(*SIZE))
