@@ -3,7 +3,7 @@
 set -euo pipefail
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv}
-PACKAGES=(build-essential pkg-config libturbojpeg0-dev libopencv-dev)
+PACKAGES=(build-essential pkg-config libturbojpeg0-dev libjpeg-dev libopencv-dev)
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -13,8 +13,8 @@ say() { printf 'setup: %s\n' "$*" >&2; }
 "$PYTHON" -c 'import venv, ensurepip; import sysconfig, os; assert os.path.exists(sysconfig.get_path("include") + "/Python.h")' \
   2>/dev/null || PACKAGES+=(python3-venv python3-dev)
 
-# ffcv compiles against these; pkg-config itself is among them.
-if ! { command -v c++ >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists opencv4 libturbojpeg &&
+# ffcv and the native decoder compile against these; pkg-config itself is among them.
+if ! { command -v c++ >/dev/null && command -v pkg-config >/dev/null && pkg-config --exists opencv4 libturbojpeg libjpeg &&
        [[ ! " ${PACKAGES[*]} " =~ python3-venv ]]; }; then
   install="apt-get update && apt-get install -y ${PACKAGES[*]}"
   if [[ $(id -u) == 0 ]]; then root=""
@@ -32,5 +32,6 @@ say "installing Python packages into $VENV (torch is large: some minutes on a fi
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check 'pip>=25.1'  # the first that reads dependency groups
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e . --group dev
 "$VENV/bin/python" -c 'import ffcv, torch, fastssl' || { say "the installed packages do not import; see the error above"; exit 1; }
+"$VENV/bin/python" -c 'import sys; from fastssl import native; sys.exit(native.available())' || say "images load slower without it"
 touch "$VENV/.ready"
 say "ready: $VENV/bin/fastssl doctor"
