@@ -9,7 +9,7 @@ from PIL import Image
 
 from fastssl import native
 from tests.native.images import SUBSAMPLINGS, Cut, as_jpeg, one_batch, textured, whole_decode
-from tests.native.test_resize import LEVELS, torchvision_view
+from tests.native.test_region_resize import LEVELS, torchvision_view
 
 SIZES = [(97, 131), (128, 96), (200, 333), (17, 23), (8, 8), (1, 1), (3, 70), (70, 3)]
 

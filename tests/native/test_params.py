@@ -9,7 +9,7 @@ from fastssl.augment.resize import crop_resize
 from fastssl.augment.sample import sample_views
 from fastssl.views import OFF, ViewKey, ViewSpec
 from tests.native.images import as_jpeg, one_batch, textured, whole_decode
-from tests.native.test_resize import LEVELS
+from tests.native.test_region_resize import LEVELS
 
 SHAPE = (180, 240)
 
