@@ -50,10 +50,12 @@ class Pool:
         """Writes all views of a batch; returns when they are done, with the samples that failed.
 
         `samples` comes from `describe_samples`; its offsets count from the start of `source`, usually a mapped file.
-        The rows of a failing sample keep what they held. Damaged or cut-off data, a size that differs from the
-        entry's, a crop or payload outside its bounds are failures; a bit that flipped inside compressed data without
-        breaking it cannot be seen. `scaled` decodes at 1/2, 1/4 or 1/8 of the size where every crop of a sample still
-        shrinks that much: quicker, and no longer equal to torchvision's resize of the whole image.
+        The rows of a failing sample keep what they held, unless its file became unreadable midway. Damaged or cut-off
+        data, a size that differs from the entry's, a crop or payload outside its bounds, a mapped file that is cut off
+        or fails while it is read are failures; not so a bit that flipped inside compressed data without breaking it,
+        and raw pixels in the last page of a file that was cut off, which read as zeros. `scaled` decodes at 1/2, 1/4
+        or 1/8 of the size where every crop of a sample still shrinks that much: quicker, and no longer equal to
+        torchvision's resize of the whole image.
         Wrong arrays raise `InputError`.
         """
         check_crops(source, samples, views)

@@ -1,5 +1,7 @@
 """Images read to their own place in a batch of a larger size: right in the box, untouched outside the image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,9 @@ KEPT = 7
 
 
 def read(
-    pool: native.Pool, images: list[bytes | np.ndarray], size: tuple[int, int], boxes: np.ndarray, room: tuple[int, int]
-) -> tuple[list[native.Failure], np.ndarray]:
+    pool: native.Pool, images: Sequence[bytes | np.ndarray], size: tuple[int, int], boxes: np.ndarray,
+    room: tuple[int, int],
+) -> tuple[list[native.Failure], np.ndarray]:  # fmt: skip
     """The failures and the batch, which has a guard image before and after those that are read."""
     source, samples = one_batch(images, size)
     guarded = np.full((len(images) + 2, *room, 3), KEPT, np.uint8)
@@ -59,12 +62,11 @@ def test_box_of_raw_pixels_is_written_to_its_place(pool: native.Pool, room: tupl
 
 def test_whole_images_of_many_sizes_share_a_batch(pool: native.Pool):
     sizes = [(30, 50), (50, 30), (1, 1), (64, 64)]
-    images: list[bytes | np.ndarray] = [textured(*size) for size in sizes]
+    images = [textured(*size) for size in sizes]
     boxes = np.array([(0, 0, *size) for size in sizes])
     failures, out = read(pool, images, (0, 0), boxes, (64, 64))
     assert failures == []
     for got, image in zip(out, images, strict=True):
-        assert isinstance(image, np.ndarray)
         assert (got[: image.shape[0], : image.shape[1]] == image).all()
 
 
