@@ -42,7 +42,9 @@ class Buffers:
 
     def clear(self) -> None:
         """Gives back the memory of all that is not lent; what is lent goes when its borrower does."""
-        self._free.clear()
+        for free in self._free.values():
+            free.clear()
+        self._free.clear()  # a list lives on with the last of those who will put a buffer there
 
     def _make(self, shape: Shape) -> np.ndarray:
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()

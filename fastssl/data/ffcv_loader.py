@@ -5,10 +5,10 @@ FFCV's own loop is kept and its traps closed (all seen in version 1.0.2):
 - an epoch left early keeps its thread: ours is ended and joined, and its memory context closed once;
 - an error in its thread ends the thread without a word and the consumer waits for ever: ours is raised in the consumer;
 - it sets the thread counts of torch and Numba to its number of workers: ours puts the caller's back;
-- it turns a JPEG that cannot be decoded into zeros, and one of another size into part of an image: our decoder keeps libjpeg-turbo's return code, and a sample
-  with an error *or a warning* (truncated, corrupt entropy data) raises `InputError` naming it, or is left out. What
-  JPEG itself cannot tell (flipped bits that still parse; any change of raw pixels) is not seen here: `fastssl beton
-  verify` compares the fingerprint;
+- it turns a JPEG that cannot be decoded into zeros, and one of another size into part of an image: our decoder compares
+  sizes and keeps libjpeg-turbo's return code, and a sample with an error *or a warning* (truncated, corrupt entropy
+  data) raises `InputError` naming it, or is left out. What JPEG itself cannot tell (flipped bits that still parse; any
+  change of raw pixels) is not seen here: `fastssl beton verify` compares the fingerprint;
 - a read beyond the end of its mapped file ends the process: each batch is begun only with the file as it was. A cut in
   the midst of a batch is still one too many; loaders `crops` and `images` survive that.
 

@@ -1,4 +1,4 @@
-"""Whatever fails, and whoever leaves when: the consumer gets an exception or an end, in bounded time, and no call goes on."""
+"""Whatever fails, and whoever leaves when: the consumer gets an exception or an end, soon, and no call goes on."""
 
 import gc
 import os

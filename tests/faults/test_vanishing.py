@@ -1,4 +1,4 @@
-"""A file that is deleted, replaced or cut off in the middle of an epoch is an error: never other images, zeros or a crash."""
+"""A file that is deleted, replaced or cut off in mid-epoch is an error: never other images, zeros or a crash."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def replace_by_another(path):
 
 
 def copy_over(path):
-    """The same bytes again, as a copy that is repeated leaves them: nothing tells that they were the same throughout."""
+    """The same bytes again, as a repeated copy leaves them: nothing tells that they were the same throughout."""
     again = path.with_name("again")
     shutil.copy(path, again)
     os.replace(again, path)
