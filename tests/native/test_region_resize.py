@@ -85,3 +85,12 @@ def test_flip_mirrors_the_view_exactly(cut: Cut, instructions: int, size: int):
     image = textured(40, 57)
     plain, flipped = (cut(image, (40, 57), (3, 5, 30, 41), size, flip=flip) for flip in (False, True))
     assert (flipped == plain[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize("size", [1, 17, 32])
+def test_a_crop_of_the_views_size_is_copied(cut: Cut, size: int, interpolation: str):
+    image, box = textured(40, 57), (3, 5, size, size)
+    pixels = image[3 : 3 + size, 5 : 5 + size]
+    assert (cut(image, (40, 57), box, size, interpolation=interpolation) == pixels).all()
+    assert (cut(image, (40, 57), box, size, flip=True, interpolation=interpolation) == pixels[:, ::-1]).all()
