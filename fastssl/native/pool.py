@@ -4,7 +4,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -20,6 +20,8 @@ class Pool:
     Memory: per thread, the largest decoded region so far (3 bytes per pixel) and some rows of it. A pool does not
     outlive a fork.
     """
+
+    kind: Literal["native"] = "native"
 
     def __init__(self, num_threads: int) -> None:
         """Starts `num_threads` (1-1024); raises `InputError` where the library or a thread is not to be had."""

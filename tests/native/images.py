@@ -8,7 +8,10 @@ import numpy as np
 from PIL import Image
 
 from fastssl import native
+from fastssl.native.plain import PlainPool
 
+AnyPool = native.Pool | PlainPool
+OpenPool = Callable[[int], AnyPool]
 Cut = Callable[..., np.ndarray]
 """What the fixture `cut` gives."""
 SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}

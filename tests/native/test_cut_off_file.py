@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("needs_library")
 SETUP = """
 import faulthandler, mmap, os, signal, sys, tempfile
 import numpy as np
