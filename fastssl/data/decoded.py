@@ -111,6 +111,7 @@ class DecodedLoader:
     def _make(self, number: int, positions: Int64[np.ndarray, "b"]) -> _Step:
         """In a thread of its own; the work is the pool's."""
         beton, source = self._served.beton, self.source[positions]
+        beton.check_unchanged()  # the plain pool does not survive a read beyond the end
         draw = self._views(number, positions, beton.sizes[source]) if self._views is not None else None
         arrays, failures = self._cutter(self._pool, beton, source, draw, self._buffers)
         beton.check_unchanged()  # one that is cut off damages every sample beyond, and some read as zeros

@@ -82,6 +82,7 @@ class ResidentLoader:
         with pool:
             for start in range(0, len(rows), chunk):
                 part, source = rows[start : start + chunk], served.source[start : start + chunk]
+                served.beton.check_unchanged()
                 host = part if part.device.type == "cpu" else torch.empty(part.shape, dtype=torch.uint8)
                 samples, boxes = describe_source(served.beton, source), whole_boxes(served.beton.sizes[source])
                 failures = pool.read_images(served.beton.content, samples, boxes, host.numpy())

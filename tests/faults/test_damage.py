@@ -67,6 +67,16 @@ def test_damaged_sample_is_left_out_and_counted(beton, tiny_beton, kind, mode, n
     assert_serves_the_rest(kind, path, tiny_beton(NUM_IMAGES, mode=mode), [HURT])
 
 
+@pytest.mark.parametrize("kind", ["crops", "images"])
+@CASES
+def test_plain_decoder_finds_the_same_damage(beton, tiny_beton, monkeypatch, kind, mode, name):
+    monkeypatch.setenv("FASTSSL_DECODER", "plain")
+    path = beton(mode)
+    damage_as(mode, name)(path, HURT)
+    assert f"sample {HURT} at byte {BetonFile(path).offsets[HURT]} is damaged: " in line_of(kind, path)
+    assert_serves_the_rest(kind, path, tiny_beton(NUM_IMAGES, mode=mode), [HURT])
+
+
 @pytest.mark.parametrize("kind", SKIPPING)
 @pytest.mark.parametrize("batch_size", [3, 8])
 def test_every_damage_at_once_is_left_out_in_batches_of_any_size(beton, tiny_beton, kind, batch_size):

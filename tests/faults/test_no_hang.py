@@ -10,7 +10,6 @@ import time
 
 import pytest
 
-from fastssl import native
 from fastssl.augment import Drawer
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
@@ -95,7 +94,7 @@ def test_pool_that_fails_ends_the_epoch_with_its_exception(beton, monkeypatch, k
     batches = loader.epoch(0)
     next(batches)
     with monkeypatch.context() as patched:
-        patched.setattr(native.Pool, work, lambda *_, **__: (_ for _ in ()).throw(MemoryError("no room")))
+        patched.setattr(type(loader._pool), work, lambda *_, **__: (_ for _ in ()).throw(MemoryError("no room")))
         with pytest.raises(MemoryError, match="no room"):
             list(batches)
     assert_usable(loader)

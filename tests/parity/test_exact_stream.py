@@ -11,6 +11,7 @@ from fastssl.data.beton import BetonFile
 from fastssl.data.open import open_loader
 from fastssl.data.order import epoch_order
 from fastssl.data.policy import OrderConfig
+from fastssl.native.plain import PlainPool
 from fastssl.views import ViewSpec
 
 NUM_IMAGES, SEED, EPOCH = 50, 3, 2
@@ -146,14 +147,14 @@ def test_subset_counts_from_zero_and_draws_by_that_index(read, tiny_beton, tmp_p
 def decoded(monkeypatch):
     """Counts the samples that go into a pool, by the place of their payload."""
     counts: list[int] = []
-    for name in ("make_crops", "read_images"):
-        original = getattr(native.Pool, name)
+    for pool, name in itertools.product((native.Pool, PlainPool), ("make_crops", "read_images")):
+        original = getattr(pool, name)
 
         def counted(self, source, samples, *rest, original=original, **options):
             counts.extend(samples["offset"].tolist())
             return original(self, source, samples, *rest, **options)
 
-        monkeypatch.setattr(native.Pool, name, counted)
+        monkeypatch.setattr(pool, name, counted)
     return counts
 
 
