@@ -18,8 +18,20 @@ THREADS = 2
 OWN = ("crops", "crops, plain")
 """This library's loader that cuts the views, and the same without its compiled code."""
 JPEG_PEERS = ("threads", "opencv workers", "ffcv", "torchvision PIL", "torchvision v2")
-CURVE = (1, 2, 4, 8)
+CURVE = ("crops", "images", "threads", "ffcv", "decode")
+"""Who is measured at other numbers of views, too."""
+DECODE_ONLY = ("images",)
+"""Decodes, and leaves the views to a GPU: another scope, which shares no table with the others."""
 CEILINGS = ("decode", "huffman", "copy")
+SLOW = ("crops, plain", "opencv workers", "torchvision PIL", "torchvision v2")
+
+
+def epochs_per_block(contestant: str, quick: bool) -> int:
+    """Epochs that are one block: as many as give a second or so, and for FFCV more, since it allocates and touches
+    its buffers anew in each epoch, which of a long epoch would be a small part."""
+    if quick or contestant in SLOW:
+        return 1
+    return 3 if contestant == "ffcv" else 2
 
 
 @dataclass(frozen=True)
@@ -29,11 +41,6 @@ class Case:
     specs: tuple[ViewSpec, ...]
     batch: int
     contestants: tuple[str, ...]
-
-    @property
-    def is_curve(self) -> bool:
-        """Whether it is a point of the curve over the number of views."""
-        return self.name.startswith("curve-")
 
 
 def view(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> ViewSpec:
@@ -47,13 +54,13 @@ MULTI_CROP = (*[view(224, (0.14, 1.0))] * 2, *[view(96, (0.05, 0.14))] * 6)
 
 def cases() -> dict[str, Case]:
     """Every case, in the order of a campaign."""
+    photographs, bounds = (*OWN, *JPEG_PEERS), ("decode", "huffman")
     found = [
-        Case("jpeg-2x224", "jpeg-500", (view(224),) * 2, 256, (*OWN, *JPEG_PEERS, "decode", "huffman")),
-        Case("jpeg-2x224-6x96", "jpeg-500", MULTI_CROP, 256, (*OWN, *JPEG_PEERS, "decode", "huffman")),
+        Case("jpeg-2x224", "jpeg-500", (view(224),) * 2, 256, (*photographs, "images", *bounds)),
+        Case("jpeg-2x224-6x96", "jpeg-500", MULTI_CROP, 256, (*photographs, *bounds)),
         Case("raw-256-2x224", "raw-256", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("raw-500-2x224", "raw-500", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("cifar-2x32", "raw-32", (view(32),) * 2, 512, (*OWN, "threads", "ffcv", "torchvision PIL", "copy")),
+        *(Case(f"jpeg-{views}x224", "jpeg-500", (view(224),) * views, 256, CURVE) for views in (1, 4, 8)),
     ]
-    curve = ("crops", "images", "threads", "ffcv", "decode")
-    found += [Case(f"curve-{views}x224", "jpeg-500", (view(224),) * views, 256, curve) for views in CURVE]
     return {case.name: case for case in found}

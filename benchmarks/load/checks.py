@@ -60,6 +60,24 @@ def crop_breaches(opened: Contestant, task: Task) -> list[str]:
     return wrong
 
 
+def image_breaches(opened: Contestant, task: Task) -> list[str]:
+    """What is wrong with the pixels under the crops, of a loader that decodes and leaves the views to a GPU."""
+    beton = BetonFile(task.stored.beton)
+    for number, batch in enumerate(opened.block(0)):
+        assert batch.index is not None and batch.crops is not None
+        wrong = list(_label_breaches(batch, beton))
+        for place in range(NUM_COMPARED if number == 0 else 0):
+            want = torch.from_numpy(beton.decode(int(batch.index[place]))).permute(2, 0, 1)
+            for v, crops in enumerate(batch.crops):
+                top, left, tall, wide = (int(edge) for edge in crops[place][:4])
+                part = slice(None), slice(top, top + tall), slice(left, left + wide)
+                if not torch.equal(batch.images[place][part], want[part]):
+                    wrong.append(f"image {place} is not as stored under the crop of view {v}")
+        if wrong:
+            return [f"batch {number}: {line}" for line in wrong]
+    return []
+
+
 def _copies(batches: Iterator[Delivered]) -> Iterator[Delivered]:
     """Some loaders write to their buffers again."""
     for batch in batches:

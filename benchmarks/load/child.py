@@ -1,7 +1,7 @@
 """A process of its own for one contestant of one case: `python -m benchmarks.load.child`, driven line by line.
 
-It reads one JSON command a line and answers each with one JSON line: `load` (import what the contestant needs),
-`check`, `open` (the first batch included), `block`. It ends with its input.
+Its first line of input says what it is for; each further line is a command, answered by one JSON line: `load` (import
+what the contestant needs), `check`, `open` (first batch and first block included), `block`. It ends with its input.
 """
 
 import dataclasses
@@ -10,11 +10,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load.cases import CEILINGS, DECODE_ONLY
 from benchmarks.load.contestant import Contestant, Missing, Task, load_module
+from benchmarks.load.processes import cpu_s, descendants
 from benchmarks.load.stored import StoredSet
 from fastssl.views import ViewSpec
 
@@ -22,8 +23,8 @@ from fastssl.views import ViewSpec
 class Child:
     def __init__(self, name: str, task: Task, ramps: StoredSet) -> None:
         self.name, self.task, self.ramps = name, task, ramps
-        self.blocks = 0
         self.opened: Contestant | None = None
+        self.blocks = 0
 
     def load(self) -> dict[str, Any]:
         self.module = load_module(self.name)
@@ -34,14 +35,79 @@ class Child:
         from benchmarks.load import checks
 
         opened = self.module.open_contestant(self.name, self.task)
-        if self.name in self.module_ceilings():
-            for _ in opened.block(0):
-                pass
-            return {"wrong": [], "regime": opened.regime}
-        find = getattr(self.module, "breaches", None) or checks.epoch_breaches
-        wrong = find(opened, self.task)
+        if self.name in CEILINGS:
+            return {"wrong": [], "batches": sum(1 for _ in opened.block(0))}
+        if self.name in DECODE_ONLY:
+            return {"wrong": checks.image_breaches(opened, self.task)}
+        wrong = checks.epoch_breaches(opened, self.task)
         opened.close()
-        if not wrong and not hasattr(self.module, "breaches"):
+        if not wrong:
             probe = checks.probe_task(self.task, self.ramps)
             wrong = checks.crop_breaches(self.module.open_contestant(self.name, probe), probe)
-        return {"wrong": wrong, "regime": opened.regime}
+        return {"wrong": wrong}
+
+    def open(self) -> dict[str, Any]:
+        """Seconds from opening to the first batch (whatever is compiled is compiled in them), then one block."""
+        started = time.perf_counter()
+        self.opened = self.module.open_contestant(self.name, self.task)
+        batches = self.opened.block(0)
+        next(batches)
+        first_batch_s = time.perf_counter() - started
+        threads = self.opened.threads()
+        for _ in batches:
+            pass
+        self.blocks = 1
+        return {"first_batch_s": first_batch_s, "threads": threads, "regime": self.opened.regime}
+
+    def block(self) -> dict[str, Any]:
+        """Wall and CPU seconds of one block, its processes' together, and the images that it delivered."""
+        assert self.opened is not None, "opened before it is timed"
+        children = descendants()
+        gc.collect()
+        gc.disable()
+        images, spent, started = 0, -cpu_s(children), time.perf_counter()
+        for batch in self.opened.block(self.blocks):
+            images += len(batch.labels)
+        wall_s, spent = time.perf_counter() - started, spent + cpu_s(children)
+        gc.enable()
+        self.blocks += 1
+        return {"wall_s": wall_s, "cpu_s": spent, "images": images}
+
+
+def order(name: str, task: Task, ramps: StoredSet) -> str:
+    """The first line of input, for a child that is to do this."""
+    specs = [dataclasses.asdict(spec) for spec in task.specs]
+    facts = {"beton": str(task.stored.beton), "ramps": str(ramps.beton), "specs": specs, "contestant": name}
+    numbers = {key: getattr(task, key) for key in ("batch", "threads", "seed", "epochs")}
+    return json.dumps({**facts, **numbers})
+
+
+def _from_order(line: str) -> Child:
+    facts = json.loads(line)
+    specs = tuple(ViewSpec(**{key: _tuple(value) for key, value in spec.items()}) for spec in facts["specs"])
+    numbers = {key: facts[key] for key in ("batch", "threads", "seed", "epochs")}
+    task = Task(StoredSet(Path(facts["beton"])), specs, **numbers)
+    return Child(facts["contestant"], task, StoredSet(Path(facts["ramps"])))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a contestant prints is no answer
+    child = _from_order(sys.stdin.readline())
+    for line in sys.stdin:
+        try:
+            answer = getattr(child, line.strip())()
+        except Missing as error:
+            answer = {"missing": str(error)}
+        except Exception as error:  # a contestant's crash is a result of the campaign
+            answer = {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
+        answers.write(json.dumps(answer) + "\n")
+    os._exit(0)  # some contestants' threads never end
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,8 @@ class Delivered(NamedTuple):
     """Positions in the beton, where the contestant tells them."""
     crops: tuple[np.ndarray, ...] | None = None
     """Per view int (b, 5): top, left, height, width, flipped; where the contestant tells them."""
+    images: Any = None
+    """uint8 (b, 3, h, w), of those that decode and leave the views to others."""
 
 
 @dataclass(frozen=True)
