@@ -82,7 +82,6 @@ def _dataset(name: str, task: Task) -> Dataset:
 
 
 def _folder(task: Task, change: Callable[[Any], Any], read: Callable[[str], Any] | None) -> ImageFolder:
-    task.stored.export()
     return ImageFolder(str(task.stored.folder), transform=change, **({} if read is None else {"loader": read}))
 
 
