@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from benchmarks.load.cases import CEILINGS, THREADS, Case, epochs_per_block
 from benchmarks.load.contestant import Task
@@ -54,10 +55,14 @@ class Entry:
     def fine(self) -> bool:
         return self.outcome == "ok"
 
+    def ask(self, command: str) -> dict[str, Any]:
+        """What its process answers; see `Handle.ask`."""
+        assert self.handle is not None, "asked while its process lives"
+        return self.handle.ask(command)
+
     def block(self) -> None:
         """Times one block."""
-        assert self.handle is not None
-        answer = self.handle.ask("block")
+        answer = self.ask("block")
         self.images_per_block = answer["images"]
         self.wall_s.append(answer["wall_s"] / answer["images"])
         self.cpu_s.append(answer["cpu_s"] / answer["images"])
@@ -68,17 +73,16 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
     stored, ramps = cache.stored(case.stored), cache.ramps(case.stored)
     stored.warm()
     entries = [Entry(case, name, _task(case, name, stored, extent)) for name in names]
-    with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:
-        list(pool.map(lambda entry: _check(entry, ramps), entries))
     with ExitStack() as stack:
         for entry in entries:
-            with _trouble(entry):
-                stack.callback(_close, entry)
-                _open(entry, ramps, stack)
+            entry.handle = handle = Handle(entry.name, entry.task, ramps, stack.enter_context(tempfile.TemporaryFile()))
+            stack.callback(handle.close)
+        with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:
+            list(pool.map(_check, entries))
+        for step in (_open, _warm_up):
+            _each(entries, step)
         _time(entries, extent)
-        for entry in filter(lambda entry: entry.fine, entries):
-            with _trouble(entry):
-                _weigh(entry)
+        _each(entries, _weigh)
     return entries
 
 
@@ -96,27 +100,26 @@ def _trouble(entry: Entry) -> Iterator[None]:
         print(f"{entry.case.name}, {entry.name}: {stop.outcome}: {stop.reason}", file=sys.stderr, flush=True)
 
 
-def _check(entry: Entry, ramps: StoredSet) -> None:
-    """In a process of its own: what is compiled for the checks is not there when the clock runs."""
-    with _trouble(entry), tempfile.TemporaryFile() as log:
-        handle = Handle(entry.name, entry.task, ramps, log)
-        try:
-            handle.ask("load")
-            if wrong := handle.ask("check")["wrong"]:
-                raise Stopped("wrong", "; ".join(wrong))
-        finally:
-            handle.close()
+def _each(entries: list[Entry], step: Callable[[Entry], None]) -> None:
+    """The step for everyone who has had no trouble so far, one after the other."""
+    for entry in entries:
+        if entry.fine:
+            with _trouble(entry):
+                step(entry)
 
 
-def _open(entry: Entry, ramps: StoredSet, stack: ExitStack) -> None:
-    if not entry.fine:
-        return
-    entry.handle = handle = Handle(entry.name, entry.task, ramps, stack.enter_context(tempfile.TemporaryFile()))
-    handle.ask("load")
-    entry.base_bytes = handle.private_bytes()
-    answer = handle.ask("open")
+def _check(entry: Entry) -> None:
+    with _trouble(entry):
+        entry.ask("load")
+        if wrong := entry.ask("check")["wrong"]:
+            raise Stopped("wrong", "; ".join(wrong))
+
+
+def _open(entry: Entry) -> None:
+    assert entry.handle is not None
+    entry.base_bytes = entry.handle.private_bytes()
+    answer = entry.ask("open")
     entry.first_batch_s, entry.threads, entry.regime = (answer[key] for key in ("first_batch_s", "threads", "regime"))
-    _warm_up(entry)
 
 
 def _warm_up(entry: Entry) -> None:
@@ -133,11 +136,9 @@ def _time(entries: list[Entry], extent: Extent) -> None:
     """Each block holds every contestant once, in an order of its own: a machine that slows down slows all of them."""
     shuffle: Callable[[list[Entry]], None] = random.Random(f"{entries[0].case.name} blocks").shuffle
     for _ in range(extent.blocks):
-        turn = [entry for entry in entries if entry.fine]
+        turn = list(entries)
         shuffle(turn)
-        for entry in turn:
-            with _trouble(entry):
-                entry.block()
+        _each(turn, Entry.block)
 
 
 def _weigh(entry: Entry) -> None:
@@ -145,11 +146,6 @@ def _weigh(entry: Entry) -> None:
     assert entry.handle is not None
     _, most = entry.handle.ask_and_watch("block")
     entry.private_bytes = max(0, most - entry.base_bytes)
-
-
-def _close(entry: Entry) -> None:
-    if entry.handle is not None:
-        entry.handle.close()
 
 
 def progress(entries: list[Entry], started: float) -> str:

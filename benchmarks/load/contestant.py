@@ -23,7 +23,7 @@ MODULES = {
     "huffman": "ceilings",
     "copy": "ceilings",
 }
-"""Contestant -> module of this package; each has `open_contestant(name, task)`, and imports what it needs at its top."""
+"""Contestant -> module of this package, with an `open_contestant(name, task)` and what it needs imported at its top."""
 
 
 class Missing(Exception):

@@ -1,4 +1,4 @@
-"""This library's loaders: `crops` (compiled, or without compiled code), and `images`, which leaves the crops to a GPU."""
+"""This library's loaders: `crops` (compiled, or without C code), and `images`, which leaves the crops to a GPU."""
 
 from collections.abc import Iterator
 

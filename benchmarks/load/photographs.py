@@ -68,7 +68,8 @@ def missing_packages() -> str | None:
 def _picture(name: str) -> UInt8[np.ndarray, "h w 3"]:
     package, _, inside = PICTURES[name].partition("/")
     found = find_spec(package)
-    assert found is not None and found.origin is not None, missing_packages()
+    assert found is not None, missing_packages()
+    assert found.origin is not None, f"{package} has no file"
     with Image.open(Path(found.origin).parent / inside) as image:
         return np.array(image.convert("RGB"))
 

@@ -67,7 +67,8 @@ class ThreadsLoader:
 
     def _fill(self, batch: Delivered, start: int, seed: int) -> None:
         """The images `start` to `start + CHUNK` of the batch."""
-        assert batch.index is not None and batch.crops is not None
+        assert batch.index is not None
+        assert batch.crops is not None
         random = Random(seed)
         for place in range(start, min(start + CHUNK, len(batch.index))):
             pixels = self._decode(int(batch.index[place]))

@@ -22,6 +22,8 @@ DECODE_ONLY = "images"
 CEILINGS = ("decode", "huffman", "copy")
 FIRST_CEILINGS = ("decode", "copy")
 """Of those that a case has, the one that shares are taken of."""
+CURVE = ("crops", "images", "threads", "ffcv", "decode")
+"""Who is drawn against the number of views."""
 PACKAGES = ("torch", "torchvision", "ffcv", "numba", "numpy", "opencv", "pillow", "simplejpeg")
 
 COLUMNS: dict[str, Any] = {
@@ -76,7 +78,9 @@ def load_loaders(paths: Iterable[Path], skip: int = 0) -> pl.DataFrame:
 def _row(record: dict[str, Any]) -> dict[str, Any]:
     case, wall = record["case"], record["clock"]["wall_s_per_image"]
     if len(wall) != len(record["samples"]):
-        raise InputError(f"wall_s_per_image={len(wall)} blocks, and {len(record['samples'])} samples; they belong together")
+        raise InputError(
+            f"wall_s_per_image={len(wall)} blocks, and {len(record['samples'])} samples; they belong together"
+        )
     return {
         "case": case["name"],
         **{key: case[key] for key in ("contestant", "reason", "regime", "threads", "threads_requested", "batch")},
@@ -95,13 +99,15 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
 
 def curve_of(frame: pl.DataFrame, contestant: str) -> list[tuple[int, list[float]]]:
     """(number of views, CPU seconds per image by block) of the cases that differ in the number of views alone."""
-    points = []
-    for row in curve_cases(frame).filter(pl.col("contestant") == contestant).iter_rows(named=True):
-        if row["outcome"] == "ok":
-            points.append((len(row["sizes"]), row["blocks"]))
-    return sorted(points)
+    rows = curve_cases(frame).filter((pl.col("contestant") == contestant) & (pl.col("outcome") == "ok"))
+    return sorted((len(row["sizes"]), row["blocks"]) for row in rows.iter_rows(named=True))
 
 
 def curve_cases(frame: pl.DataFrame) -> pl.DataFrame:
     """Rows of the cases `jpeg-<views>x<size>` with one size of view."""
     return frame.filter(pl.col("case").str.contains(r"^jpeg-\d+x\d+$"))
+
+
+def only_for_curve(case: pl.DataFrame) -> bool:
+    """Whether a case, of other than two views, was measured for the curve alone and needs no table of its own."""
+    return len(curve_cases(case)) > 0 and len(case["sizes"][0]) != 2
