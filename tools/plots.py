@@ -20,7 +20,8 @@ from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu
 from fastssl.report.costs import SUITE, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
-from fastssl.report.loader_costs import SUITE as LOAD, load_loaders
+from fastssl.report.loader_costs import SUITE as LOAD
+from fastssl.report.loader_costs import load_loaders
 from fastssl.report.loader_figure import has_curve, views_figure
 from fastssl.report.loader_tables import loader_tables
 from fastssl.report.tables import budget_table

@@ -53,12 +53,8 @@ def _summary_row(case: pl.DataFrame, ours: dict[str, Any]) -> tuple[str, ...]:
     ffcv = row_of(case, "ffcv")
     if ffcv is None:
         return (*facts, *fastest, "", "")
-    return (
-        *facts,
-        *fastest,
-        slower_by(ffcv, ours, interval=False),
-        _times(ffcv["private_bytes"], ours["private_bytes"]),
-    )
+    memory = _times(ffcv["private_bytes"], ours["private_bytes"])
+    return (*facts, *fastest, slower_by(ffcv, ours, interval=False), memory)
 
 
 def _times(value: float, base: float) -> str:
@@ -133,8 +129,8 @@ def curve_table(frame: pl.DataFrame) -> CostTable | None:
         for number in numbers
     ]
     note = (
-        "CPU ms per source image; each row was measured in blocks of its own. `images` decodes, and leaves the views to "
-        "a GPU: another scope, whose cost has no reason to grow with their number."
+        "CPU ms per source image; each row was measured in blocks of its own. `images` decodes, and leaves the views "
+        "to a GPU: another scope, whose cost has no reason to grow with their number."
     )
     header = ("views", *map(label, found))
     return CostTable("CPU time against the number of views of 224 px", header, tuple(rows), note)
