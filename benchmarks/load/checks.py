@@ -49,7 +49,7 @@ def probe_task(task: Task, ramps) -> Task:
 def crop_breaches(opened: Contestant, task: Task) -> list[str]:
     """What is wrong with the crops of ramps: boxes and flips against torchvision's distribution, image beside label."""
     batches = list(_copies(opened.block(0)))
-    labels = torch.cat([torch.as_tensor(np.array(batch.labels)) for batch in batches])
+    labels = torch.cat([batch.labels for batch in batches])
     if len(labels) != NUM_PROBES:
         return [f"{len(labels)} of {NUM_PROBES} ramps were served"]
     wrong: list[str] = []
@@ -69,7 +69,7 @@ def image_breaches(opened: Contestant, task: Task) -> list[str]:
         assert batch.index is not None
         assert batch.crops is not None
         wrong = list(_label_breaches(batch, beton))
-        for place in range(NUM_COMPARED if number == 0 else 0):
+        for place in range(min(NUM_COMPARED, len(batch.index)) if number == 0 else 0):
             want = torch.from_numpy(beton.decode(int(batch.index[place]))).permute(2, 0, 1)
             for v, crops in enumerate(batch.crops):
                 top, left, tall, wide = (int(edge) for edge in crops[place][:4])
@@ -84,7 +84,8 @@ def image_breaches(opened: Contestant, task: Task) -> list[str]:
 def _copies(batches: Iterator[Delivered]) -> Iterator[Delivered]:
     """Some loaders write to their buffers again."""
     for batch in batches:
-        yield Delivered(tuple(channels_last(view).clone() for view in batch.views), np.array(batch.labels))
+        views = tuple(channels_last(view).clone() for view in batch.views)
+        yield Delivered(views, torch.as_tensor(batch.labels).clone())
 
 
 def channels_last(view) -> Tensor:

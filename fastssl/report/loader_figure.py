@@ -13,6 +13,7 @@ from fastssl.report.loader_words import label
 
 WIDTH, HEIGHT = 8.0, 4.2
 """Inches."""
+TITLE = "CPU time per image against the number of views"
 ROOM = 0.62
 """Share of the width that the axis takes; on its right stand the names."""
 
@@ -39,7 +40,7 @@ def views_figure(frame: pl.DataFrame, out: Path) -> list[Path]:
         ends = [_draw_line(axis, name, points) for name, points in lines.items()]
         _finish(axis, sorted({number for points in lines.values() for number, _ in points}))
         _name_lines(axis, ends)
-        figure.text(0.012, 0.94, "CPU time per image against the number of views", fontsize=13, fontweight="bold", color=INK)
+        figure.text(0.012, 0.94, TITLE, fontsize=13, fontweight="bold", color=INK)
         machine = " and ".join(frame["device"].unique(maintain_order=True))
         reading = f"Views of 224 px from JPEGs, {machine}. Medians over blocks, with 95 % intervals."
         figure.text(0.012, 0.875, reading, fontsize=9.5, color=QUIET)
