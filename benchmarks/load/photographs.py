@@ -4,6 +4,7 @@ The same number gives the same pixels on any machine with these packages: sizes 
 camera's. What a loader costs depends on the bytes per image, which is why noise or drawings would not do.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +33,11 @@ SIZES = ((375, 500), (500, 375), (333, 500), (375, 500), (500, 333), (375, 500),
 """Height and width, about as often as among ImageNet's photographs after shrinking to 500 pixels."""
 LEAST_SHARE = 0.7
 """Of the largest window of the wanted shape: a smaller one would be blown up, and so be smoother than a photograph."""
-BRIGHTNESS = 0.15
+DARKER = (0.03, 0.25)
+"""By what share: never brighter, as that would blow out a sky that is white already."""
+GRAIN = 3.0
+"""Standard deviation of the noise that is added, in levels: resizing has taken the camera's own, and a patch of sky
+without any looks like an image that was not decoded."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,11 @@ class PhotographSource:
             yield Item(position, pixels, f"photograph {position}")
 
 
+def recipe() -> str:
+    """Eight hexadecimal digits that change when the photographs may have changed."""
+    return hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:8]
+
+
 def missing_packages() -> str | None:
     """None, or one line that says what to install."""
     packages = sorted({path.split("/")[0] for path in PICTURES.values()})
@@ -75,7 +85,7 @@ def _picture(name: str) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _vary(picture: UInt8[np.ndarray, "h w 3"], number: int, side: int | None) -> UInt8[np.ndarray, "h w 3"]:
-    """A window, resized, perhaps mirrored, a little brighter or darker: decided by the number alone."""
+    """A window, resized, perhaps mirrored, a little darker, with grain: decided by the number alone."""
     draw = np.random.default_rng(number)
     height, width = (side, side) if side else SIZES[number // len(PICTURES) % len(SIZES)]
     window = _window(picture, height / width, draw)
@@ -83,7 +93,8 @@ def _vary(picture: UInt8[np.ndarray, "h w 3"], number: int, side: int | None) ->
     resized = cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     if draw.random() < 0.5:
         resized = resized[:, ::-1]
-    return cv2.convertScaleAbs(np.ascontiguousarray(resized), alpha=1 + draw.uniform(-BRIGHTNESS, BRIGHTNESS))
+    grain = draw.normal(0, GRAIN, (height, width, 1))
+    return (resized * (1 - draw.uniform(*DARKER)) + grain).clip(0, 255).round().astype(np.uint8)
 
 
 def _window(picture: np.ndarray, aspect: float, draw: np.random.Generator) -> np.ndarray:

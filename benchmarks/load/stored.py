@@ -10,7 +10,7 @@ from jaxtyping import Int64
 
 from benchmarks.contract import NUM_PROBES, PROBE, probe_ramps
 from benchmarks.load.cases import STORED
-from benchmarks.load.photographs import PhotographSource
+from benchmarks.load.photographs import PhotographSource, recipe
 from fastssl.data.beton import BetonFile
 from fastssl.data.dataset import write_dataset
 from fastssl.data.export import export_folder
@@ -54,7 +54,7 @@ class Cache:
     def stored(self, name: str) -> StoredSet:
         """The set that a case is measured on."""
         small = name == "raw-32"
-        count, source = (self.num_small if small else self.num_photographs), "photographs"
+        count, source = (self.num_small if small else self.num_photographs), f"photographs-{recipe()}"
         if small and self.cifar is not None:
             source = self.cifar.name.split(".")[0]
         path = self.folder / f"{source}-{count}-{name}.beton"
