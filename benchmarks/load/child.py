@@ -64,15 +64,15 @@ class Child:
     def open(self) -> dict[str, Any]:
         """Seconds from opening to the first batch (whatever is compiled is compiled in them), then one block."""
         started = time.perf_counter()
-        self.opened = self.module.open_contestant(self.name, self.task)
-        batches = self.opened.block(0)
+        self.opened = opened = self.module.open_contestant(self.name, self.task)
+        batches = opened.block(0)
         next(batches)
         first_batch_s = time.perf_counter() - started
-        threads = self.opened.threads()
+        threads = opened.threads()
         for _ in batches:
             pass
         self.blocks = 1
-        return {"first_batch_s": first_batch_s, "threads": threads, "regime": self.opened.regime}
+        return {"first_batch_s": first_batch_s, "threads": threads, "regime": opened.regime}
 
     def block(self) -> dict[str, Any]:
         """Wall and CPU seconds of one block, its processes' together, and the images that it delivered."""

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Missing(Exception):
     """Why a contestant cannot take part here: a package or a compiler is not installed."""
 
 
-class Delivered(NamedTuple):
+@dataclass(frozen=True)
+class Delivered:
     """One batch, as the consumer finds it in memory."""
 
     views: tuple[Any, ...]

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
@@ -40,7 +41,7 @@ class PixelSet(Dataset):
         return len(self.labels)
 
     def __getitem__(self, position: int) -> tuple[Any, int]:
-        return self.change(transforms.functional.to_pil_image(self.pixels[position])), int(self.labels[position])
+        return self.change(Image.fromarray(self.pixels[position])), int(self.labels[position])
 
 
 class WorkersLoader:

@@ -159,7 +159,8 @@ def test_command_that_raises_or_lacks_a_package_is_answered():
 
 
 def test_cpu_and_memory_of_processes_below_are_counted():
-    text = "import time\nheld = bytearray(b'x') * (64 << 20)\nwhile time.process_time() < 0.5: pass\nprint(flush=True)\ninput()"
+    text = "import time\nheld = bytearray(b'x') * (64 << 20)\nwhile time.process_time() < 0.5: pass\nprint(flush=True)"
+    text += "\ninput()"
     with handle.subprocess.Popen([sys.executable, "-c", text], stdin=-1, stdout=-1) as process:
         process.stdout.readline()
         assert processes.descendants() == [process.pid]

@@ -67,16 +67,16 @@ def test_images_are_as_stored_under_their_crops(task):
     assert checks.image_breaches(ours.OurLoader("images", task), task) == []
     shifted = Changed(task, lambda batch: batch)
     shifted.inner = ours.OurLoader("images", task)
-    shifted.change = lambda batch: batch._replace(images=batch.images.roll(1, 2))
+    shifted.change = lambda batch: replace(batch, images=batch.images.roll(1, 2))
     assert any("not as stored under the crop" in line for line in checks.image_breaches(shifted, task))
 
 
 def views(change):
-    return lambda batch: batch._replace(views=tuple(change(view) for view in batch.views))
+    return lambda batch: replace(batch, views=tuple(change(view) for view in batch.views))
 
 
 WRONG_BATCHES = {
-    "a view too few": (lambda batch: batch._replace(views=batch.views[:2]), "2 views, not 3"),
+    "a view too few": (lambda batch: replace(batch, views=batch.views[:2]), "2 views, not 3"),
     "floats": (views(lambda view: view.float()), "torch.float32, not torch.uint8"),
     "another size": (views(lambda view: view[..., :8]), "not (16, 32, 32, 3) or (16, 3, 32, 32)"),
     "zeros, as of a JPEG that did not decode": (views(lambda view: view * 0), "16 of 16 images show nothing"),
@@ -84,14 +84,14 @@ WRONG_BATCHES = {
         views(lambda view: torch.cat([view[:1] * 0, view[1:]])),
         "1 of 16 images show nothing",
     ),
-    "labels of others": (lambda batch: batch._replace(labels=batch.labels.roll(1)), "labels are not those"),
+    "labels of others": (lambda batch: replace(batch, labels=batch.labels.roll(1)), "labels are not those"),
     "two levels brighter": (views(lambda view: (view.int() + 2).clamp(0, 255).byte()), "levels from torchvision's"),
     "other crops": (
-        lambda batch: batch._replace(crops=tuple(table + [[3, 0, 0, 0, 0]] for table in batch.crops)),
+        lambda batch: replace(batch, crops=tuple(table + np.array([3, 0, 0, 0, 0]) for table in batch.crops)),
         "levels from torchvision's",
     ),
     "flips that are not told": (
-        lambda batch: batch._replace(crops=tuple(table * [1, 1, 1, 1, 0] for table in batch.crops)),
+        lambda batch: replace(batch, crops=tuple(table * np.array([1, 1, 1, 1, 0]) for table in batch.crops)),
         "levels from torchvision's",
     ),
 }
@@ -131,7 +131,7 @@ def test_shuffled_images_and_one_draw_for_two_views_are_named(task, ramps):
     probe = checks.probe_task(task, ramps_of(task, ramps))
     shuffled = Changed(probe, views(lambda view: view.roll(1, 0)))
     assert any("not of the image in their place" in line for line in checks.crop_breaches(shuffled, probe))
-    twice = Changed(probe, lambda batch: batch._replace(views=(batch.views[0], *batch.views[:1], *batch.views[2:])))
+    twice = Changed(probe, lambda batch: replace(batch, views=(batch.views[0], *batch.views[:1], *batch.views[2:])))
     assert any("one draw served both" in line for line in checks.crop_breaches(twice, probe))
 
 
