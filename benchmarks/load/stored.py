@@ -60,10 +60,7 @@ class Cache:
         path = self.folder / f"{source}-{count}-{name}.beton"
         if not path.exists():
             self._write(name, count, path)
-        stored = StoredSet(path)
-        if STORED[name].mode == "jpg" and not stored.folder.exists():
-            export_folder(path, stored.folder)
-        return stored
+        return _with_folder(path)
 
     def _write(self, name: str, count: int, path: Path) -> None:
         if name != "raw-32":
@@ -81,7 +78,7 @@ class Cache:
         if not path.exists():
             source: Source = RampSource(jpeg)
             write_beton(source, path, replace(STORED[name], max_side=None))
-        return StoredSet(path)
+        return _with_folder(path)
 
 
 @dataclass(frozen=True)
@@ -106,6 +103,13 @@ class RampSource:
             assert pixels.shape[:2] == PROBE
             image = _encode(pixels, position) if self.jpeg else pixels
             yield Item(position, image, f"ramp {position}")
+
+
+def _with_folder(path: Path) -> StoredSet:
+    stored = StoredSet(path)
+    if is_jpeg(BetonFile(path)) and not stored.folder.exists():
+        export_folder(path, stored.folder)
+    return stored
 
 
 def _encode(pixels: np.ndarray, position: int) -> bytes:
