@@ -5,7 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fastssl.augment import Drawer
 from fastssl.data.ahead import make_ahead
+from fastssl.data.open import open_loader
+from fastssl.errors import InputError
+from fastssl.views import ViewSpec
 
 
 def test_results_come_in_order_and_no_more_than_depth_are_begun():
@@ -48,3 +52,16 @@ def test_leaving_waits_for_what_runs_and_for_nothing_else():
     threading.Timer(0.2, go.set).start()
     made.close()
     assert ended == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["crops", "images", "resident"])
+def test_closing_a_loader_ends_all_its_running_epochs(tiny_beton, kind):
+    """Two at once have more steps begun than there are threads for them."""
+    loader = open_loader(kind, tiny_beton(64), batch_size=4, views=Drawer((ViewSpec(size=8),), 0))
+    running = [loader.epoch(0), loader.epoch(1)]
+    for batches in running:
+        next(batches)
+    loader.close()
+    for batches in running:
+        with pytest.raises(InputError, match="closed"):
+            next(batches)
