@@ -56,7 +56,7 @@ class ResidentLoader:
         self._on_error: OnError = on_error
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
         if views is None:
-            served.require_one_size("resident")
+            served.require_one_size("loader=resident")
         self._views = None if served.one_size else views
         self._sizes = served.beton.sizes[served.source]
         self._require_room(served)
