@@ -20,7 +20,7 @@ from benchmarks.load.write_down import record_of
 from fastssl.telemetry.environment import usable_cores
 from fastssl.telemetry.records import append_record
 
-QUICK = ("jpeg-2x224", "raw-256-2x224", "cifar-2x32")
+QUICK = ("jpeg-2x224", "cifar-2x32")
 NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2")
 LEAST_BLOCKS = 6
 
@@ -60,7 +60,7 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="three cases, half of the images, fewer contestants")
+    parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
     parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
     parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))
     parser.add_argument("--blocks", type=int, help="8 (quick: 6); fewer than 6 have no interval")
