@@ -11,10 +11,10 @@ from fastssl.report.labels import spread
 from fastssl.report.loader_costs import CEILINGS, CURVE, curve_of
 from fastssl.report.loader_words import label
 
-WIDTH, HEIGHT = 8.0, 4.2
+WIDTH, HEIGHT = 8.6, 4.2
 """Inches."""
 TITLE = "CPU time per image against the number of views"
-ROOM = 0.62
+ROOM = 0.6
 """Share of the width that the axis takes; on its right stand the names."""
 
 
@@ -59,7 +59,7 @@ def _draw_line(axis: Any, name: str, points: list[tuple[int, list[float]]]) -> t
     for number, (_, low, high) in zip(numbers, found):
         if low is not None:
             axis.plot([number, number], [low, high], color=colour, lw=1.0, zorder=2)
-    return label(name), colour, middles[-1]
+    return label(name).removesuffix(" (ceiling)"), colour, middles[-1]
 
 
 def _finish(axis: Any, numbers: list[int]) -> None:
