@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from fastssl.data.ahead import make_ahead
-from fastssl.data.buffers import Buffers
+from fastssl.data.buffers import Buffers, send
 from fastssl.data.cut import CropCutter, Cutter, ImageCutter
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -109,9 +109,9 @@ class DecodedLoader:
         beton.check_unchanged()
         draw = self._views(number, positions, beton.sizes[source]) if self._views is not None else None
         arrays, failures = self._cutter(self._pool, beton, source, draw, self._buffers)
+        beton.check_unchanged()  # the end of a file that was cut off meanwhile reads as zeros
         if not failures:
             return _Step(positions, draw, arrays, 0)
-        beton.check_unchanged()  # a file that is being cut off damages every sample beyond
         kept = kept_rows(beton, source, failures, self._on_error)
         if not kept.any():
             raise nothing_left(len(source))
@@ -123,22 +123,16 @@ class DecodedLoader:
         images = [self._buffers.to_device(array).permute(0, 3, 1, 2) for array in step.arrays]
         draw = step.draw
         if draw is not None:
-            draw = replace(draw, tables=self._copied(draw.tables))
+            draw = replace(draw, tables=send(draw.tables, self.device))
         crops = self.kind == "crops"
         return Batch(
             images=images[0].new_empty((0, 3, 0, 0)) if crops else images[0],
-            labels=self._copied(torch.from_numpy(self._served.labels[step.positions])),
-            index=self._copied(torch.from_numpy(step.positions.copy())),
+            labels=send(torch.from_numpy(self._served.labels[step.positions]), self.device),
+            index=send(torch.from_numpy(step.positions.copy()), self.device),
             draw=draw,
             crops=tuple(images) if crops else (),
             skipped=step.skipped,
         )
-
-    def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
-        """On the device, by a copy that nothing waits for."""
-        if self.device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Ends what is under way and the threads. Safe to call twice."""

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastssl.data.buffers import send
 from fastssl.data.cut import describe_source, whole_boxes
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -84,8 +85,9 @@ class ResidentLoader:
                 served.beton.check_unchanged()
                 host = part if part.device.type == "cpu" else torch.empty(part.shape, dtype=torch.uint8)
                 samples, boxes = describe_source(served.beton, source), whole_boxes(served.beton.sizes[source])
-                if failures := pool.read_images(served.beton.content, samples, boxes, host.numpy()):
-                    served.beton.check_unchanged()
+                failures = pool.read_images(served.beton.content, samples, boxes, host.numpy())
+                served.beton.check_unchanged()
+                if failures:
                     self._whole[start : start + chunk] = kept_rows(served.beton, source, failures, self._on_error)
                 if host is not part:
                     part.copy_(host)
@@ -134,8 +136,7 @@ class ResidentLoader:
         if self._views is None:
             return None
         draw = self._views(number, positions, self._sizes[positions])
-        tables = draw.tables.pin_memory() if self.device.type == "cuda" else draw.tables
-        return replace(draw, tables=tables.to(self.device, non_blocking=True))
+        return replace(draw, tables=send(draw.tables, self.device))
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
