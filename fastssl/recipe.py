@@ -12,7 +12,9 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from fastssl.augment import BackendName
+from fastssl.augment import BackendName, Drawer
+from fastssl.data.damage import OnError
+from fastssl.data.open import LoaderName
 from fastssl.data.policy import OrderConfig
 from fastssl.data.subset import Subset
 from fastssl.errors import InputError
@@ -33,7 +35,12 @@ class DataConfig:
 
     dataset: str = "demo"
     """Name of a written dataset (`fastssl beton write NAME`)."""
-    loader: Literal["auto", "ffcv", "resident", "folder"] = "auto"
+    loader: LoaderName = "auto"
+    """See `data.open.open_loader`; auto keeps the images in memory where they fit, else cuts crops while it decodes."""
+    on_error: OnError = "raise"
+    """`skip` leaves damaged images out of their batches, and counts them in log and record."""
+    scaled_decode: bool = False
+    """Let loader crops decode JPEGs at 1/2, 1/4, 1/8 of their size where every crop shrinks that much."""
     order: OrderConfig = field(default_factory=OrderConfig)
     """With `sliding`, an epoch is one window."""
     fraction: float = 1.0
@@ -47,7 +54,7 @@ class DataConfig:
     subset_seed: int = 0
     """Which images for `fraction` and `holdout`, which labels for `label_noise`."""
     workers: int = 2
-    """Threads (ffcv, resident) or processes (folder) that serve batches; changes speed, never a pixel."""
+    """Threads (of folder: processes) that serve batches; changes speed, never a pixel."""
 
     def __post_init__(self) -> None:
         Subset(holdout=self.holdout, fraction=self.fraction, label_noise=self.label_noise)  # which names a bad share
@@ -61,6 +68,8 @@ class ProbeConfig:
     """Evaluations over the run, evenly spaced in progress; the last one is the final weights."""
     test_split: Literal["test", "val"] = "test"
     """`val` while choosing hyperparameters, so that the test split stays unseen."""
+    central: float = 1.0
+    """Probed is the central square with this share of the shorter side: all of a square image; .875 is ImageNet's."""
     knn_k: int = 20
     """Neighbours that vote; 20 suits some thousand images per class, 200 suits ImageNet."""
     knn_temperature: float = 0.07
@@ -133,8 +142,12 @@ class Recipe:
 
     def specs(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> tuple[ViewSpec, ...]:
         """One spec per view; the dataset's own mean and std stand in where the recipe names none."""
-        specs = [spec.with_statistics(mean, std) for spec in (self.spec, *self.more_specs)]
-        return specs_in_turn(specs, self.views)
+        return tuple(spec.with_statistics(mean, std) for spec in self.drawer.specs)
+
+    @property
+    def drawer(self) -> Drawer:
+        """Draws the views, for loaders that cut them: the recipe's specs, before a dataset's statistics are known."""
+        return Drawer(specs_in_turn((self.spec, *self.more_specs), self.views), self.seed)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` turns back into an equal recipe."""

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int32, Int64, UInt8
 from torch import Tensor
 
 from fastssl.views import ViewParams, ViewSpec
@@ -18,16 +18,50 @@ Images: TypeAlias = UInt8[Tensor, "n 3 h w"] | Float[Tensor, "n 3 h w"]
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """What happens to each image of a batch in each view, by a loader that drew it before it decoded."""
+
+    specs: tuple[ViewSpec, ...]
+    """One per view; mean and std play no part."""
+    seed: int
+    epoch: int
+    tables: Int32[Tensor, "v b 32"]
+    """A `ViewParams.table` per view, with crop boxes in pixels of the stored images."""
+
+    @property
+    def params(self) -> list[ViewParams]:
+        return [ViewParams(table) for table in self.tables]
+
+
+class ViewDrawer(Protocol):
+    """Draws views of images whose sizes are known and whose pixels are not yet (`augment.draw.Drawer`)."""
+
+    specs: tuple[ViewSpec, ...]
+
+    def __call__(self, epoch: int, index: Int64[np.ndarray, "b"], sizes: Int64[np.ndarray, "b 2"]) -> Draw:
+        """`sizes` are height and width of the stored images. On the CPU."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """What a loader yields. (A dataclass: a named tuple's `index` field would shadow `tuple.index`.)"""
 
     images: UInt8[Tensor, "_ 3 h w"]
-    """uint8 0-255, RGB, channels-last memory; owned by the batch, never overwritten by the loader."""
+    """uint8 0-255, RGB, channels-last memory; owned by the batch, never overwritten by the loader. Images that are
+    smaller than the largest of the dataset lie in the upper left corner, and then there is a `draw`."""
     labels: Int64[Tensor, "b"]
     index: Int64[Tensor, "b"]
     """Position in the dataset as loaded: 0..n-1, contiguous after subsetting, stable over shuffles and resumes."""
     gathered: bool = True
     """False: `images` is the whole resident set (never to be written to), and image i is images[index[i]]."""
+    draw: Draw | None = None
+    """On the images' device."""
+    crops: tuple[UInt8[Tensor, "b 3 _ _"], ...] = ()
+    """Of a loader that cut the views while it decoded: each view's crop of `draw`, resized to the view's size and
+    flipped left to right, in channels-last memory. `images` then holds none, (0, 3, 0, 0)."""
+    skipped: int = 0
+    """Samples of this step that could not be decoded and were left out (`on_error="skip"`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +75,7 @@ class DatasetInfo:
     num_samples: int
     num_classes: int
     height: int
+    """Of the largest image in each direction."""
     width: int
     mean: tuple[float, float, float]
     """Per channel, of pixels scaled to 0-1."""

@@ -21,7 +21,7 @@ Range = tuple[float, float]
 Triple = tuple[float, float, float]
 _PROBABILITIES = ("flip_p", "vertical_flip_p", "affine_p", "jitter_p", "gray_p", "blur_p", "solarize_p", "noise_p",
                   "erase_p")  # fmt: skip
-_OPTIONAL = ("crop_scale", "mean", "std")
+_OPTIONAL = ("crop_scale", "central", "mean", "std")
 _RANGES = ("crop_scale", "crop_ratio", "blur_sigma", "noise_sigma", "erase_scale", "erase_ratio")
 OFF: dict[str, Any] = {
     **{name: 0.0 for name in _PROBABILITIES if name != "affine_p"},
@@ -43,6 +43,9 @@ class ViewSpec:
     """Range of the crop's share of the image's area; None resizes the whole image."""
     crop_ratio: Range = (3 / 4, 4 / 3)
     """Range of the crop's width / height before resizing, drawn log-uniformly."""
+    central: float | None = None
+    """Without a random crop: the side of the central square that is taken, as a share of the image's shorter side; None
+    takes the whole image and squeezes it into a square."""
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     antialias: bool = True
     """Widen the resize filter when a crop shrinks, as torchvision does by default."""
@@ -98,6 +101,10 @@ class ViewSpec:
             scale = getattr(self, name)
             if scale is not None and not 0 < scale[0] <= scale[1] <= 1:
                 raise InputError(f"{name}={scale} is not a range of areas; give 0 < low <= high <= 1")
+        if self.central is not None and self.crop_scale is not None:
+            raise InputError(f"central={self.central} has no effect with a random crop; give crop_scale None too")
+        if self.central is not None and not 0 < self.central <= 1:
+            raise InputError(f"central={self.central} is not a share of the shorter side; give above 0, at most 1")
         for name in ("crop_ratio", "erase_ratio", "blur_sigma"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -151,9 +158,9 @@ class ViewSpec:
         return self.affine_p > 0 and any((self.rotation, self.translate))
 
     @classmethod
-    def plain(cls, size: int) -> "ViewSpec":
-        """The view a probe sees: the whole image, resized, nothing drawn."""
-        return cls(size=size, crop_scale=None, **OFF)
+    def plain(cls, size: int, central: float | None = None) -> "ViewSpec":
+        """Nothing drawn: the whole image resized or, as probes see it, its central square."""
+        return cls(size=size, crop_scale=None, central=central, **OFF)
 
 
 def specs_in_turn(specs: Sequence[ViewSpec], num_views: int) -> tuple[ViewSpec, ...]:

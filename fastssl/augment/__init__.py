@@ -7,12 +7,13 @@ from typing import Literal, get_args
 import torch
 
 from fastssl.augment.appended import append
+from fastssl.augment.draw import Drawer, remaining_params, require_same
 from fastssl.augment.sample import sample_views
 from fastssl.errors import InputError
 from fastssl.types import AugmentBackend, Batch, Views
 from fastssl.views import ViewKey, ViewParams, ViewSpec
 
-__all__ = ["BACKENDS", "BackendName", "append", "get_backend", "make_views", "sample_params"]
+__all__ = ["BACKENDS", "BackendName", "Drawer", "append", "get_backend", "make_views", "sample_params"]
 
 BackendName = Literal["auto", "reference", "kornia", "cpu", "fused"]
 BACKENDS: tuple[str, ...] = get_args(BackendName)
@@ -82,9 +83,13 @@ def make_views(
     """One view per spec of every image: view v is drawn by the key (seed, epoch, v, index) and follows specs[v].
 
     The specs' mean and std must be filled in. Deterministic in its arguments; the images are not changed; no host sync
-    when `batch.index` lies on the images' device. Raises `InputError` for a spec the backend cannot make.
+    when `batch.index` lies on the images' device. Raises `InputError` for a spec the backend cannot make, and for a
+    batch that was drawn for other views.
     """
     params = sample_params(batch, specs, seed=seed, epoch=epoch)
+    if batch.crops:
+        left = zip(batch.crops, remaining_params(batch), specs, strict=True)
+        return tuple(backend.apply(crops, one, spec, dtype) for crops, one, spec in left)
     rows = None if batch.gathered else batch.index.to(batch.images.device, torch.int64, non_blocking=True)
     return backend.apply_views(batch.images, params, specs, dtype, rows)
 
@@ -96,6 +101,9 @@ def sample_params(batch: Batch, specs: Sequence[ViewSpec], *, seed: int, epoch: 
     """
     if not specs:
         raise InputError("specs=() makes no view; give one ViewSpec per view")
+    if batch.draw is not None:
+        require_same(batch.draw, specs, seed=seed, epoch=epoch)
+        return batch.draw.params
     images = batch.images
     key = ViewKey(seed, epoch, 0, batch.index.to(images.device, torch.int64, non_blocking=True))
     return sample_views(specs, key, images.shape[2], images.shape[3])

@@ -28,6 +28,9 @@ from functools import lru_cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
+import numpy as np
+from jaxtyping import Int64
+
 from fastssl.errors import InputError
 from fastssl.views import ViewKey, ViewSpec
 
@@ -73,7 +76,7 @@ class DrawPlan(NamedTuple):
     scale: Span
     log_ratio: Span
     fallback: tuple[int, int, int, int]
-    """Top, left, height, width when no try fits, and when the spec does not crop: then the whole image."""
+    """Top, left, height, width when no try fits, and when the spec does not crop at random."""
     flip_below: int
     """An operation happens when 24 random bits are below this; 0 means never, and nothing is drawn for it."""
     jitter_below: int
@@ -116,7 +119,7 @@ def plan_draws(spec: ViewSpec, height: int, width: int) -> DrawPlan:
         crops=spec.crop_scale is not None,
         scale=_range(spec.crop_scale or (1.0, 1.0)),
         log_ratio=_log_range(spec.crop_ratio),
-        fallback=_central_crop(spec, height, width),
+        fallback=_fallback(spec, height, width),
         flip_below=_below(spec.flip_p),
         jitter_below=_below(spec.jitter_p) if spec.jitters else 0,
         factors=(
@@ -161,17 +164,26 @@ def _factor(strength: float | int) -> Span:
     return low, 1.0 + strength - low  # floats for integer strengths too: the compiled sampler has one signature
 
 
-def _central_crop(spec: ViewSpec, height: int, width: int) -> tuple[int, int, int, int]:
-    """torchvision's fallback: the largest central box whose ratio is the nearest allowed one."""
-    if spec.crop_scale is None:
-        return 0, 0, height, width
-    low, high = spec.crop_ratio
-    crop_height, crop_width = height, width
-    if width / height < low:
-        crop_height = max(1, round(width / low))
-    elif width / height > high:
-        crop_width = max(1, round(height * high))
-    return (height - crop_height) // 2, (width - crop_width) // 2, crop_height, crop_width
+def _fallback(spec: ViewSpec, height: int, width: int) -> tuple[int, int, int, int]:
+    top, left, tall, wide = fallback_boxes(spec, np.array([[height, width]]))[0].tolist()
+    return top, left, tall, wide
+
+
+def fallback_boxes(spec: ViewSpec, sizes: Int64[np.ndarray, "n 2"]) -> Int64[np.ndarray, "n 4"]:
+    """`DrawPlan.fallback` for images of these sizes (height, width).
+
+    With a random crop, torchvision's: the largest central box whose ratio is the nearest allowed one.
+    """
+    height, width = sizes[:, 0], sizes[:, 1]
+    tall, wide = height, width
+    if spec.crop_scale is not None:
+        low, high = spec.crop_ratio
+        ratio = width / height
+        tall = np.where(ratio < low, np.maximum(1, np.rint(width / low)), height).astype(np.int64)
+        wide = np.where(ratio > high, np.maximum(1, np.rint(height * high)), width).astype(np.int64)
+    elif spec.central is not None:
+        tall = wide = np.maximum(1, np.rint(spec.central * np.minimum(height, width))).astype(np.int64)
+    return np.stack(((height - tall) // 2, (width - wide) // 2, tall, wide), axis=1)
 
 
 def exp(x: Any) -> Any:

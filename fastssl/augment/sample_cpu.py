@@ -1,14 +1,16 @@
 """The sampler in compiled scalars: bit for bit `sample.sample_torch`, image by image, drawing only what it needs."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int32, Int64
 
 from fastssl.augment import plan as plans
 from fastssl.augment.compiled import compiled
-from fastssl.augment.plan import NUM_TRIES, UNIT, DrawPlan
+from fastssl.augment.plan import NUM_TRIES, UNIT, DrawPlan, plan_draws
 from fastssl.kernels.philox import philox4x32
 from fastssl.views import (
     ANGLE_AT,
@@ -29,6 +31,7 @@ from fastssl.views import (
     VERTICAL_FLIP_AT,
     ViewKey,
     ViewParams,
+    ViewSpec,
 )
 
 _philox = compiled()(philox4x32)
@@ -43,15 +46,41 @@ _AFFINE, _NOISE, _ERASE = plans.AFFINE, plans.NOISE, plans.ERASE
 def sample_compiled(plan: DrawPlan, key: ViewKey) -> ViewParams:
     """The parameters of one view, on the CPU."""
     table = torch.zeros(len(key.index), NUM_WORDS, dtype=torch.int32)
+    sizes = np.full((len(table), 2), (plan.height, plan.width), np.int64)
+    fallbacks = np.full((len(table), 4), plan.fallback, np.int64)
+    _fill(plan, sizes, fallbacks, key, table)
+    return ViewParams(table)
+
+
+def sample_sized(
+    specs: Sequence[ViewSpec], key: ViewKey, sizes: Int64[np.ndarray, "b 2"]
+) -> Int32[torch.Tensor, "v b 32"]:
+    """The tables of views `key.view`, `key.view + 1`, ... of images of these sizes (height, width), on the CPU.
+
+    A row is what `sample.sample` gives for an image of that size. Raises `InputError` as it does.
+    """
+    tables = torch.zeros(len(specs), len(key.index), NUM_WORDS, dtype=torch.int32)
+    for v, spec in enumerate(specs):
+        one = replace(key, view=key.view + v)
+        plans.check_key(one)
+        _fill(plan_draws(spec, 1, 1), sizes, plans.fallback_boxes(spec, sizes), one, tables[v])
+    return tables
+
+
+def _fill(
+    plan: DrawPlan, sizes: np.ndarray, fallbacks: np.ndarray, key: ViewKey, table: Int32[torch.Tensor, "b 32"]
+) -> None:
+    """The plan's own size and fallback are not looked at."""
     words, floats = table.numpy(), table.view(torch.float32).numpy()
     seed = (key.seed & 0xFFFFFFFF, key.seed >> 32)
-    _sample(plan, key.index.contiguous().numpy(), key.epoch, key.view << 16, seed, words, floats)
-    return ViewParams(table)
+    _sample(plan, sizes, fallbacks, key.index.contiguous().numpy(), key.epoch, key.view << 16, seed, words, floats)
 
 
 @compiled()
 def _sample(
     plan: DrawPlan,
+    sizes: Int64[np.ndarray, "b 2"],
+    fallbacks: Int64[np.ndarray, "b 4"],
     index: Int64[np.ndarray, "b"],
     epoch: int,
     view: int,
@@ -62,7 +91,7 @@ def _sample(
     """Fills the rows of a table of zeros; `floats` is the same memory."""
     for i in range(len(index)):
         sample_index, row, real = index[i], table[i], floats[i]
-        _crop(plan, sample_index, epoch, view | _CROP, key, row[CROP_AT : CROP_AT + 4])
+        _crop(plan, sizes[i], fallbacks[i], sample_index, epoch, view | _CROP, key, row[CROP_AT : CROP_AT + 4])
         row[FLIP_AT] = _happens(plan.flip_below, sample_index, epoch, view | _FLIP, key)
         row[VERTICAL_FLIP_AT] = _happens(plan.vertical_flip_below, sample_index, epoch, view | _VERTICAL_FLIP, key)
         row[GRAY_AT] = _happens(plan.gray_below, sample_index, epoch, view | _GRAY, key)
@@ -102,20 +131,23 @@ def _between(word: int, bounds: plans.Span) -> float:
 
 
 @compiled()
-def _crop(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], box: Any) -> None:
+def _crop(
+    plan: DrawPlan, size: Any, fallback: Any, index: int, epoch: int, stream: int, key: tuple[int, int], box: Any
+) -> None:
     if plan.crops:
+        full_height, full_width = size
         for attempt in range(NUM_TRIES):
             words = _philox((index, epoch, stream, attempt), key)
-            area = _between(words[0], plan.scale) * np.float64(plan.height * plan.width)
+            area = _between(words[0], plan.scale) * np.float64(full_height * full_width)
             ratio = _exp(_between(words[1], plan.log_ratio))
             width = np.int64(np.rint(np.sqrt(area * ratio)))
             height = np.int64(np.rint(np.sqrt(area / ratio)))
-            if 0 < width <= plan.width and 0 < height <= plan.height:
-                box[0] = words[2] * (plan.height - height + 1) >> 32
-                box[1] = words[3] * (plan.width - width + 1) >> 32
+            if 0 < width <= full_width and 0 < height <= full_height:
+                box[0] = words[2] * (full_height - height + 1) >> 32
+                box[1] = words[3] * (full_width - width + 1) >> 32
                 box[2], box[3] = height, width
                 return
-    box[0], box[1], box[2], box[3] = plan.fallback
+    box[0], box[1], box[2], box[3] = fallback
 
 
 @compiled()

@@ -37,11 +37,14 @@ class BetonFile:
     offsets: Int64[np.ndarray, "n"]
     """Where each payload begins, in bytes from the start of the file."""
     payload_sizes: Int64[np.ndarray, "n"]
+    content: UInt8[np.ndarray, "bytes"]
+    """The whole file, read-only."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._content = _map(self.path)
-        layout = read_layout(self._content, self.path)
+        self.mapped, self._identity = _map(self.path)
+        self.content = np.frombuffer(self.mapped, dtype=np.uint8)
+        layout = read_layout(self.content, self.path)
         self.layout = layout
         self.fields = layout.fields
         self.num_samples = len(layout.metadata)
@@ -74,7 +77,7 @@ class BetonFile:
     def payload(self, index: int) -> memoryview:
         """The stored bytes of one image: a JPEG file, or h*w*3 uint8 RGB values; a view into the file."""
         offset = int(self.offsets[index])
-        return self._content[offset : offset + int(self.payload_sizes[index])].data
+        return self.content[offset : offset + int(self.payload_sizes[index])].data
 
     def decode(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
         """RGB pixels of one image, uint8, owned by the caller; raises `InputError` when its bytes are damaged.
@@ -83,14 +86,34 @@ class BetonFile:
         (up to 4 levels apart on noise).
         """
         height, width = (int(side) for side in self.sizes[index])
+        payload = self.payload(index)
         if self.modes[index] == MODE_RAW:
-            return np.frombuffer(self.payload(index), dtype=np.uint8).reshape(height, width, 3).copy()
+            values = height * width * 3
+            if len(payload) != values:
+                raise self.damage(index, f"{len(payload)} bytes, but {height} x {width} pixels take {values}")
+            return np.frombuffer(payload, dtype=np.uint8).reshape(height, width, 3).copy()
         try:
-            return decode_jpeg(self.payload(index), height, width)
+            return decode_jpeg(payload, height, width)
         except JpegError as error:
+            raise self.damage(index, str(error)) from error
+
+    def damage(self, index: int, reason: str) -> InputError:
+        """The error to raise for a sample that cannot be used."""
+        return InputError(
+            f"{self.path} sample {index} at byte {self.offsets[index]} is damaged: {reason}; write the file again, or "
+            "give on_error=skip"
+        )
+
+    def check_unchanged(self) -> None:
+        """Raises `InputError` when the file has vanished from its path, or another one has taken its place."""
+        try:
+            now = _identify(os.stat(self.path))
+        except OSError as error:
             raise InputError(
-                f"{self.path} sample {index} at byte {self.offsets[index]} is damaged: {error}; write the file again"
+                f"{self.path} vanished while it was read ({error.strerror}); put it back, or write it again"
             ) from error
+        if now != self._identity:
+            raise InputError(f"{self.path} was changed while it was read; start again with the file as it is now")
 
     def fingerprint(self) -> str:
         """Recomputed from every sample's content; see `data.fingerprint`."""
@@ -118,9 +141,6 @@ class BetonFile:
             raise self._refuse("a sample lies outside its data")
         if not np.isin(self.modes, (MODE_JPG, MODE_RAW)).all() or (self.sizes < 1).any():
             raise self._refuse("a sample's mode or size is impossible")
-        raw = self.modes == MODE_RAW
-        if (self.sizes[raw].prod(axis=1) * 3 != sizes[raw]).any():
-            raise self._refuse("a raw sample's bytes do not match its size")
 
     def _refuse(self, reason: str) -> InputError:
         return InputError(f"{self.path} is not a whole .beton file: {reason}; write or copy it again")
@@ -145,14 +165,23 @@ class BetonFile:
         return self.layout.fingerprint in (None, sidecar.get("fingerprint"))
 
 
-def _map(path: Path) -> np.ndarray:
+Identity = tuple[int, int, int, int]
+
+
+def _map(path: Path) -> tuple[mmap.mmap, Identity]:
     try:
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size == 0:
+            status = os.fstat(file.fileno())
+            if status.st_size == 0:
                 raise InputError(f"{path} is not a whole .beton file: it is empty; write it again")
-            return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), _identify(status)
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}; write it with `fastssl beton write`") from error
+
+
+def _identify(status: os.stat_result) -> Identity:
+    """What tells a file from the one that takes its place, or from itself with other content."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _pick(fields: dict[str, str], name: str, kind: str) -> int | None:

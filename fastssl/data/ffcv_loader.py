@@ -6,9 +6,9 @@ FFCV's own loop is kept and its traps closed (all seen in version 1.0.2):
 - an error in its thread ends the thread without a word and the consumer waits for ever: ours is raised in the consumer;
 - it sets the thread counts of torch and Numba to its number of workers: ours puts the caller's back;
 - it turns a JPEG that cannot be decoded into zeros: our decoder keeps libjpeg-turbo's return code, and a sample
-  with an error *or a warning* (truncated, corrupt entropy data) raises `InputError` naming it. What JPEG itself cannot
-  tell (flipped bits that still parse; any change of raw pixels) is not seen here: `fastssl beton verify` compares
-  the fingerprint.
+  with an error *or a warning* (truncated, corrupt entropy data) raises `InputError` naming it, or is left out. What
+  JPEG itself cannot tell (flipped bits that still parse; any change of raw pixels) is not seen here: `fastssl beton
+  verify` compares the fingerprint.
 
 Numba cannot cache this code on disk (it calls C through pointers), so the first batch of a process compiles for a
 second or two; the kernel is a module function, so later loaders of the process compile nothing.
@@ -32,10 +32,12 @@ from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.state import State
 from ffcv.traversal_order.base import TraversalOrder
 
+from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.format import MODE_JPG, MODE_RAW
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
 from fastssl.errors import InputError
+from fastssl.native import Failure
 from fastssl.types import Batch
 
 _POLL_S = 0.2
@@ -162,6 +164,7 @@ class FfcvLoader:
         batches_ahead: int = 3,
         device: torch.device | str = "cpu",
         reason: str = "asked for",
+        on_error: OnError = "raise",
     ) -> None:
         if num_workers < 1:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
@@ -170,6 +173,8 @@ class FfcvLoader:
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._served, self._schedule = served, schedule
+        self._on_error: OnError = on_error
+        served.require_one_size("ffcv")
         self._requested_workers = num_workers
         self._threads_read_back: int | None = None
         self._epochs: set[_Epoch] = set()
@@ -217,24 +222,39 @@ class FfcvLoader:
         self._epochs.add(epoch)
         try:
             for positions in batches:
+                self._served.beton.check_unchanged()
                 (pixels, status), *_ = next(epoch)
                 self._threads_read_back = epoch.num_threads
-                self._check(positions, status)
-                yield self._copy_out(positions, pixels)
+                yield self._copy_out(positions, pixels, self._kept(positions, status))
         finally:
             epoch.close()
             self._epochs.discard(epoch)
 
-    def _check(self, positions: np.ndarray, status: np.ndarray) -> None:
-        failed = positions[np.flatnonzero(status[:, 0])]
-        if len(failed) == 0:
-            return
-        sample = int(self._served.source[failed[0]])
-        self._served.beton.decode(sample)  # raises with the offset in the file
-        raise InputError(f"{self._served.path.name}: sample {sample} does not decode cleanly; write the beton again")
+    def _kept(self, positions: np.ndarray, status: np.ndarray) -> np.ndarray | None:
+        """Which rows stay; None for all."""
+        failed = np.flatnonzero(status[:, 0]).tolist()
+        if not failed:
+            return None
+        self._served.beton.check_unchanged()
+        source = self._served.source[positions]
+        failures = [Failure(row, self._reason(int(source[row]))) for row in failed]
+        kept = kept_rows(self._served.beton, source, failures, self._on_error)
+        if not kept.any():
+            raise nothing_left(len(kept))
+        return kept
 
-    def _copy_out(self, positions: np.ndarray, pixels: np.ndarray) -> Batch:
+    def _reason(self, sample: int) -> str:
+        try:
+            self._served.beton.decode(sample)
+        except InputError as error:
+            return str(error).partition("is damaged: ")[2].partition("; write")[0]
+        return "it does not decode cleanly"
+
+    def _copy_out(self, positions: np.ndarray, pixels: np.ndarray, kept: np.ndarray | None) -> Batch:
         """A batch that owns its memory. To a GPU it goes through pinned memory, which torch guards until copied."""
+        skipped = 0
+        if kept is not None:
+            positions, pixels, skipped = positions[kept], pixels[kept], int((~kept).sum())
         pinned = self.device.type == "cuda"
         images = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=pinned)
         images.copy_(torch.from_numpy(pixels))
@@ -243,6 +263,7 @@ class FfcvLoader:
             images=images.to(self.device, non_blocking=pinned).permute(0, 3, 1, 2),
             labels=labels.to(self.device, non_blocking=pinned),
             index=index.to(self.device, non_blocking=pinned),
+            skipped=skipped,
         )
 
     def close(self) -> None:
@@ -260,6 +281,7 @@ class FfcvLoader:
             "num_workers": self._requested_workers,
             "threads_read_back": self._threads_read_back,
             "os_cache": True,
+            "on_error": self._on_error,
             "batches_ahead": self._stock.batches_ahead if self._stock else None,
             "device": str(self.device),
             **self._schedule.describe(),

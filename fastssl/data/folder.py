@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 
 from fastssl.data.beton import BetonFile
+from fastssl.data.damage import OnError
 from fastssl.data.export import class_folders, export_folder
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
@@ -103,9 +104,13 @@ class FolderLoader:
         num_workers: int = 2,
         device: torch.device | str = "cpu",
         reason: str = "asked for",
+        on_error: OnError = "raise",
     ) -> None:
         if num_workers < 0:
             raise InputError(f"num_workers={num_workers} is not a number of processes; give 0 (none) or more")
+        if on_error == "skip":
+            raise InputError("on_error=skip has no effect with loader=folder, whose files are whole; give loader=crops")
+        served.require_one_size("folder")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._schedule, self._num_workers = schedule, num_workers

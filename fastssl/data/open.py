@@ -1,10 +1,12 @@
 """One door to every loader."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 
+from fastssl.data.damage import OnError, check_on_error
+from fastssl.data.decoded import DecodedLoader
 from fastssl.data.ffcv_loader import FfcvLoader
 from fastssl.data.folder import FolderLoader
 from fastssl.data.memory import free_bytes
@@ -16,9 +18,12 @@ from fastssl.data.served import Served, serve
 from fastssl.data.source import Progress
 from fastssl.data.subset import Subset
 from fastssl.errors import InputError
-from fastssl.types import Loader
+from fastssl.types import Loader, ViewDrawer
 
-KINDS = ("auto", "ffcv", "resident", "folder")
+LoaderName = Literal["auto", "crops", "images", "resident", "ffcv", "folder"]
+KINDS: tuple[str, ...] = get_args(LoaderName)
+_MANY_VIEWS = 4
+"""From so many views on, a GPU gets whole images and cuts the views itself: the CPU's cost then no longer grows."""
 
 
 def open_loader(
@@ -40,20 +45,36 @@ def open_loader(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     gather: bool = True,
+    views: ViewDrawer | None = None,
+    on_error: OnError = "raise",
+    scaled: bool = False,
 ) -> Loader:
     """A loader of a dataset by name (its beton in `betons_dir()`), or of a path that ends in `.beton`.
 
-    `kind="auto"` takes `resident` when the decoded images fit in a quarter of the device's free memory, else `ffcv`;
-    `describe()["reason"]` says which and why. `order` is `policy.OrderConfig`'s, or a name for one without options.
+    - `resident`: all images decoded once, in the device's memory;
+    - `crops`: `views` are drawn first, and cut while the images are decoded, each image once;
+    - `images`: the same, but the device cuts the views from the images;
+    - `ffcv`: FFCV's own loader, for images of one size;
+    - `folder`: torchvision's ImageFolder and torch's DataLoader, for images of one size;
+    - `auto`: `resident` when all images fit in a quarter of the device's free memory; else `crops`, or `images` where
+      there are no `views`, many views on a GPU, or one without antialias. `describe()["reason"]` says why.
+
+    `views` draws them (`augment.draw.Drawer`); batches then carry the draw, and `make_views` must be asked for the
+    same. With images of several sizes it must be given. `on_error="skip"` leaves damaged samples out of their batches and
+    counts them (`Batch.skipped`). `scaled` lets `crops` decode JPEGs at a fraction of their size where every crop
+    shrinks that much: quicker, and no longer equal to the resize of the whole image.
+
+    `order` is `policy.OrderConfig`'s, or a name for one without options.
     `fraction`, `holdout`, `indices`, `label_noise` and `subset_seed` choose samples and labels as `subset.Subset` says;
     with `holdout`, split "train" is what it leaves of the train file and "val" what it holds out. `batch_size` is
     shared by `world_size` processes, of which this is number `rank`. `progress` is called while a resident set is
     decoded. `gather=False` lets a resident loader leave the gathering of a batch to a backend that `reads_rows`; others
-    gather anyway. Raises `InputError` for an unknown kind, a beton that is missing or damaged, images of several sizes,
-    or bad numbers.
+    gather anyway. Raises `InputError` for an unknown kind, a beton that is missing or damaged, images of sizes that the
+    loader cannot serve, or bad numbers.
     """
     if kind not in KINDS:
         raise InputError(f"loader={kind!r} is unknown; give one of {', '.join(KINDS)}")
+    check_on_error(on_error)
     held_out = _is_held_out(dataset, split, holdout)
     subset = Subset(
         holdout=holdout,
@@ -76,11 +97,17 @@ def open_loader(
     )
     reason = "asked for"
     if kind == "auto":
-        kind, reason = _choose(served, device)
-    options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason}
+        kind, reason = _choose(served, device, views)
+    if scaled and kind != "crops":
+        raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
+    options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason, "on_error": on_error}
+    if kind == "folder":
+        return FolderLoader(served, schedule, **options)
+    if kind == "ffcv":
+        return FfcvLoader(served, schedule, **options)
     if kind == "resident":
-        return ResidentLoader(served, schedule, progress=progress, gather=gather, **options)
-    return {"ffcv": FfcvLoader, "folder": FolderLoader}[kind](served, schedule, **options)
+        return ResidentLoader(served, schedule, views=views, progress=progress, gather=gather, **options)
+    return DecodedLoader(served, schedule, kind=kind, views=views, scaled=scaled, **options)
 
 
 def _is_held_out(dataset: str | Path, split: str, holdout: float) -> bool:
@@ -128,9 +155,17 @@ def _also(name: str) -> str:
     return f" (there is split {', '.join(splits)})" if splits else ""
 
 
-def _choose(served: Served, device: torch.device | str) -> tuple[str, str]:
+def _choose(served: Served, device: torch.device | str, views: ViewDrawer | None) -> tuple[str, str]:
+    """The kind for `auto`, and why."""
     needed, free = served.decoded_bytes, free_bytes(device)
     sizes = f"{needed / 1e6:.0f} MB decoded, {free / 1e6:.0f} MB free on {device}"
     if needed <= free / 4:
         return "resident", f"auto: fits in a quarter of free memory ({sizes})"
-    return "ffcv", f"auto: does not fit in a quarter of free memory ({sizes})"
+    beyond = f"auto: does not fit in a quarter of free memory ({sizes})"
+    if views is None:
+        return "images", f"{beyond}; no views to cut"
+    if torch.device(device).type == "cuda" and len(views.specs) >= _MANY_VIEWS:
+        return "images", f"{beyond}; {len(views.specs)} views are cheaper to cut on the GPU"
+    if not all(spec.antialias for spec in views.specs):
+        return "images", f"{beyond}; a view is not antialiased"
+    return "crops", beyond

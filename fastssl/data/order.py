@@ -28,7 +28,7 @@ def epoch_order(
         positions = _window(seed, epoch, n, config)
     bits = draw_bits(seed, epoch, positions, ORDER)
     if config.order == "quasi_random":
-        groups = _groups(seed, epoch, _require_offsets(offsets, n), config)
+        groups = block_groups(seed, epoch, _require_offsets(offsets, n), config)
         return np.lexsort((bits, groups)).astype(np.int64)
     return positions[np.argsort(bits, kind="stable")]
 
@@ -41,8 +41,8 @@ def _window(seed: int, epoch: int, n: int, config: OrderConfig) -> Int64[np.ndar
     return np.sort(permutation[places]).astype(np.int64)
 
 
-def _groups(seed: int, epoch: int, offsets: Int64[np.ndarray, "n"], config: OrderConfig) -> Int64[np.ndarray, "n"]:
-    """For each sample, which group of blocks it is shuffled with."""
+def block_groups(seed: int, epoch: int, offsets: Int64[np.ndarray, "n"], config: OrderConfig) -> Int64[np.ndarray, "n"]:
+    """For each sample under `quasi_random`, which group of blocks it is shuffled with; groups come in turn."""
     blocks, block_of_sample = np.unique(offsets // config.block, return_inverse=True)
     rank = np.empty(len(blocks), dtype=np.int64)
     rank[np.argsort(draw_bits(seed, epoch, blocks, BLOCKS), kind="stable")] = np.arange(len(blocks))

@@ -1,32 +1,36 @@
 """Batches gathered from a dataset that lives decoded in memory: on the GPU, or in host memory.
 
 Each image is decoded once, by threads; a batch is one gather of whole rows. For small images this is the fastest
-loader there is, and the ceiling that the others are measured against.
+loader there is, and the ceiling that the others are measured against. Images of several sizes each take the room of
+the largest, and their views are drawn here, where the sizes are known.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastssl.data.cut import describe_source, whole_boxes
+from fastssl.data.damage import OnError, kept_rows, nothing_left
+from fastssl.data.decoder import open_pool
 from fastssl.data.memory import free_bytes
 from fastssl.data.order import Schedule
 from fastssl.data.served import Served
 from fastssl.data.source import Progress
 from fastssl.errors import InputError
 from fastssl.telemetry.environment import usable_cores
-from fastssl.types import Batch
+from fastssl.types import Batch, Draw, ViewDrawer
 
 _CHUNK_BYTES = 64 * 1024**2
 """Decoded pixels between two progress calls; on a GPU also the size of the host buffer."""
 
 
 class ResidentLoader:
-    """Serves a beton of images of one size from memory on `device`; batches are there too.
+    """Serves a beton from memory on `device`; batches are there too.
 
     With `gather=False` batches hold the whole set (`Batch.gathered`), for a backend that gathers by itself.
     """
@@ -36,9 +40,11 @@ class ResidentLoader:
         served: Served,
         schedule: Schedule,
         *,
+        views: ViewDrawer | None = None,
         num_workers: int = 2,
         device: torch.device | str = "cpu",
         reason: str = "asked for",
+        on_error: OnError = "raise",
         progress: Progress | None = None,
         gather: bool = True,
     ) -> None:
@@ -46,9 +52,14 @@ class ResidentLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
-        self._gather_images = gather
+        self._gather_images, self._on_error = gather, on_error
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
+        if views is None:
+            served.require_one_size("resident")
+        self._views = None if served.one_size else views
+        self._sizes = served.beton.sizes[served.source]
         self._require_room(served)
+        self._whole = np.ones(len(served.source), dtype=bool)
         self._rows: Tensor | None = self._decode(served, progress)
         self._labels = torch.from_numpy(served.labels).to(self.device)
 
@@ -57,31 +68,29 @@ class ResidentLoader:
         if needed > 0.9 * free:  # the rest is left to the batches themselves
             raise InputError(
                 f"loader=resident needs {needed / 1e9:.2f} GB for {served.info.num_samples} decoded images and "
-                f"{self.device} has {free / 1e9:.2f} GB free; take loader=ffcv or a smaller fraction"
+                f"{self.device} has {free / 1e9:.2f} GB free; take loader=crops or a smaller fraction"
             )
 
     def _decode(self, served: Served, progress: Progress | None) -> UInt8[Tensor, "n values"]:
-        """One row of height * width * 3 values per image."""
-        info = served.info
-        row = info.height * info.width * 3
-        rows = torch.empty(info.num_samples, row, dtype=torch.uint8, device=self.device)
-        chunk = max(1, _CHUNK_BYTES // row)
-
-        def decode_into(target: np.ndarray, source: int) -> None:
-            target[:] = served.beton.decode(source).reshape(-1)
-
-        with ThreadPoolExecutor(self._num_workers) as threads:
-            for start in range(0, info.num_samples, chunk):
-                part = rows[start : start + chunk]
+        """One row of height * width * 3 values per image; notes in `_whole` which of them are whole."""
+        shape = (served.info.height, served.info.width, 3)
+        rows = torch.empty(served.info.num_samples, *shape, dtype=torch.uint8, device=self.device)
+        chunk = max(1, _CHUNK_BYTES // int(np.prod(shape)))
+        pool, self._decoder = open_pool(self._num_workers)
+        with pool:
+            for start in range(0, len(rows), chunk):
+                part, source = rows[start : start + chunk], served.source[start : start + chunk]
+                served.beton.check_unchanged()
                 host = part if part.device.type == "cpu" else torch.empty(part.shape, dtype=torch.uint8)
-                sources = served.source[start : start + chunk].tolist()
-                for _ in threads.map(decode_into, host.numpy(), sources):  # re-raises what a thread raised
-                    pass
+                samples, boxes = describe_source(served.beton, source), whole_boxes(served.beton.sizes[source])
+                if failures := pool.read_images(served.beton.content, samples, boxes, host.numpy()):
+                    served.beton.check_unchanged()
+                    self._whole[start : start + chunk] = kept_rows(served.beton, source, failures, self._on_error)
                 if host is not part:
                     part.copy_(host)
                 if progress is not None:
-                    progress(start + len(part), info.num_samples)
-        return rows
+                    progress(start + len(part), len(rows))
+        return rows.flatten(1)
 
     def __len__(self) -> int:
         return len(self._schedule)
@@ -90,18 +99,42 @@ class ResidentLoader:
         """Batches of one epoch; nothing waits for the device after its order has been sent there."""
         if self._rows is None:
             raise InputError("the loader is closed; open another one")
-        return self._gather(torch.from_numpy(self._schedule.positions(number, start_step)))
+        return self._gather(number, self._schedule.positions(number, start_step))
 
-    def _gather(self, positions: Tensor) -> Iterator[Batch]:
-        positions = positions.to(self.device)
+    def _gather(self, number: int, positions: Int64[np.ndarray, "m"]) -> Iterator[Batch]:
+        """The whole epoch's index goes to the device at once; a step is a slice of it."""
+        whole = self._whole[positions]
+        ends = np.concatenate([[0], np.cumsum(whole)])
+        kept = positions[whole]
+        indices = torch.from_numpy(kept).to(self.device)
         for start in range(0, len(positions), self.batch_size):
+            end = min(start + self.batch_size, len(positions))
+            low, high = int(ends[start]), int(ends[end])
             if self._rows is None:
-                raise InputError("the loader was closed while an epoch was being read; close it last")
-            index = positions[start : start + self.batch_size]
-            pixels = self._rows.index_select(0, index) if self._gather_images else self._rows
-            images = pixels.view(-1, self.info.height, self.info.width, 3).permute(0, 3, 1, 2)
-            labels = self._labels.index_select(0, index)
-            yield Batch(images=images, labels=labels, index=index.clone(), gathered=self._gather_images)
+                raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
+            if low == high:
+                raise nothing_left(end - start)
+            yield self._make_batch(self._rows, indices[low:high], self._draw(number, kept[low:high]),
+                                   skipped=end - start - (high - low))  # fmt: skip
+
+    def _make_batch(self, rows: Tensor, index: Tensor, draw: Draw | None, skipped: int) -> Batch:
+        pixels = rows.index_select(0, index) if self._gather_images else rows
+        return Batch(
+            images=pixels.view(-1, self.info.height, self.info.width, 3).permute(0, 3, 1, 2),
+            labels=self._labels.index_select(0, index),
+            index=index.clone(),
+            gathered=self._gather_images,
+            draw=draw,
+            skipped=skipped,
+        )
+
+    def _draw(self, number: int, positions: Int64[np.ndarray, "b"]) -> Draw | None:
+        """Of images of several sizes; others are drawn on their device, by `make_views`."""
+        if self._views is None:
+            return None
+        draw = self._views(number, positions, self._sizes[positions])
+        tables = draw.tables.pin_memory() if self.device.type == "cuda" else draw.tables
+        return replace(draw, tables=tables.to(self.device, non_blocking=True))
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""
@@ -111,9 +144,11 @@ class ResidentLoader:
         return {
             "kind": "resident",
             "reason": self.reason,
+            "decoder": self._decoder,
             "num_workers": self._num_workers,
             "threads_read_back": 0,  # decoding is over: a batch is gathered by the caller's thread or the GPU
             "resident_bytes": self._rows.nbytes if self._rows is not None else 0,
+            "on_error": self._on_error,
             "device": str(self.device),
             **self._schedule.describe(),
         }

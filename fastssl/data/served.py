@@ -44,17 +44,33 @@ class Served:
 
     @property
     def decoded_bytes(self) -> int:
-        """All samples as uint8 pixels."""
+        """All samples as uint8 pixels, each in the room of the largest."""
         return self.info.num_samples * self.info.height * self.info.width * 3
+
+    @property
+    def one_size(self) -> bool:
+        """Whether all images served have the same size."""
+        sizes = self.beton.sizes[self.source]
+        return bool((sizes == (self.info.height, self.info.width)).all())
+
+    def require_one_size(self, loader: str) -> None:
+        """Raises `InputError` for a loader whose batches hold one size."""
+        if self.one_size:
+            return
+        sizes = self.beton.sizes[self.source]
+        low, high = ("x".join(map(str, edge.tolist())) for edge in (sizes.min(axis=0), sizes.max(axis=0)))
+        raise InputError(
+            f"{self.path.name}: its images measure {low} to {high} pixels and a batch of loader={loader} holds one "
+            "size; give loader=crops, or write it again with `fastssl beton write --square N`"
+        )
 
 
 _WHOLE = Subset()
 
 
 def serve(path: Path, subset: Subset = _WHOLE) -> Served:
-    """Open a beton and choose the samples; refuses images of several sizes, which no batch can hold."""
+    """Open a beton and choose the samples."""
     beton = BetonFile(path)
-    _require_one_size(beton)
     labels = np.asarray(beton.labels, dtype=np.int64)
     source = subset.positions(labels)
     info = _loader_info(beton, source)
@@ -74,7 +90,7 @@ def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInf
     if len(source) < beton.num_samples:
         fingerprint = _derived_fingerprint(fingerprint, source)
     mean, std = _measure_pixels(beton) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
-    height, width = (int(side) for side in beton.sizes[0])
+    height, width = beton.sizes[source].max(axis=0).tolist()
     return DatasetInfo(
         name=sidecar.get("name") or beton.path.stem,
         split=sidecar.get("split") or "",
@@ -87,16 +103,6 @@ def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInf
         std=std,
         class_names=tuple(beton.class_names or ()),
     )
-
-
-def _require_one_size(beton: BetonFile) -> None:
-    smallest, largest = beton.sizes.min(axis=0), beton.sizes.max(axis=0)
-    if np.any(smallest != largest):
-        low, high = ("x".join(str(int(side)) for side in size) for size in (smallest, largest))
-        raise InputError(
-            f"{beton.path.name}: its images measure {low} to {high} pixels and a batch holds one size; "
-            f"write it again with `fastssl beton write --square N`"
-        )
 
 
 def _derived_fingerprint(fingerprint: str, choice: Int64[np.ndarray, "n"]) -> str:

@@ -89,40 +89,50 @@ static Box scaled_box(j_decompress_ptr info, Box box, int shrink) {
     return grown;
 }
 
-static void read_rows(j_decompress_ptr info, int rows, uint8_t *pixels, ptrdiff_t stride) {
-    for (int y = 0; y < rows;) {
+static void read_rows(j_decompress_ptr info, uint8_t *pixels, const Region *region) {
+    for (int y = 0; y < region->height;) {
         JSAMPROW some[8];
-        const int most = rows - y < 8 ? rows - y : 8;
-        for (int i = 0; i < most; i++) some[i] = pixels + (y + i) * stride;
+        const int most = region->height - y < 8 ? region->height - y : 8;
+        for (int i = 0; i < most; i++) some[i] = pixels + (y + i) * region->stride;
         const int got = (int)jpeg_read_scanlines(info, some, (JDIMENSION)most);
         if (got == 0) refuse(info, "damaged JPEG: it ends early");
         y += got;
     }
 }
 
-static void decode(j_decompress_ptr info, Box box, int shrink, Region *region, int32_t *top, int32_t *left,
-                   Scratch *scratch) {
+/* Where the region, which begins at (`top`, `left`), is decoded to; NULL when there is no memory. */
+static uint8_t *place_region(Decoding *decoding, size_t rows, size_t columns) {
+    size_t stride = 3 * columns;
+    uint8_t *pixels;
+    if (decoding->image) {
+        stride = (size_t)decoding->stride;
+        pixels = decoding->image + (size_t)decoding->top * stride + 3 * (size_t)decoding->left;
+    } else {
+        pixels = reserve(decoding->scratch, stride * rows + 64);
+    }
+    decoding->region = (Region){pixels, pixels + stride * rows, (ptrdiff_t)stride, (int32_t)rows, (int32_t)columns};
+    return pixels;
+}
+
+static void decode(j_decompress_ptr info, Decoding *decoding) {
     info->scale_num = 1;
-    info->scale_denom = (unsigned)shrink;
+    info->scale_denom = (unsigned)decoding->shrink;
     info->out_color_space = JCS_RGB;
     info->dct_method = JDCT_ISLOW;
     jpeg_start_decompress(info);
-    const Box grown = scaled_box(info, box, shrink);
+    const Box grown = scaled_box(info, decoding->box, decoding->shrink);
     JDIMENSION first = (JDIMENSION)grown.left, columns = (JDIMENSION)(grown.right - grown.left);
     if (columns < info->output_width) jpeg_crop_scanline(info, &first, &columns);
-    const size_t stride = 3 * (size_t)columns, rows = (size_t)(grown.bottom - grown.top);
-    uint8_t *pixels = reserve(scratch, stride * rows + 64);
+    decoding->top = grown.top;
+    decoding->left = (int32_t)first;
+    uint8_t *pixels = place_region(decoding, (size_t)(grown.bottom - grown.top), columns);
     if (!pixels) refuse(info, "no memory for its pixels");
     if (grown.top > 0) jpeg_skip_scanlines(info, (JDIMENSION)grown.top);
-    read_rows(info, (int)rows, pixels, (ptrdiff_t)stride);
+    read_rows(info, pixels, &decoding->region);
     if (info->output_scanline == info->output_height) jpeg_finish_decompress(info); /* sees what is amiss at the end */
-    *region = (Region){pixels, pixels + stride * rows, (ptrdiff_t)stride, (int32_t)rows, (int32_t)columns};
-    *top = grown.top;
-    *left = (int32_t)first;
 }
 
-int fs_decode(const uint8_t *bytes, size_t size, int32_t height, int32_t width, Box box, int shrink, Region *region,
-              int32_t *top, int32_t *left, Scratch *scratch, char *message) {
+int fs_decode(Decoding *decoding) {
     /* A fresh decoder for each image: tables of one image must not serve another that lacks its own. */
     struct jpeg_decompress_struct info;
     struct jpeg_progress_mgr progress = {.progress_monitor = watch_scans};
@@ -130,16 +140,16 @@ int fs_decode(const uint8_t *bytes, size_t size, int32_t height, int32_t width, 
     info.err = jpeg_std_error(&errors.base);
     errors.base.error_exit = give_up;
     errors.base.emit_message = refuse_warning;
-    errors.message = message;
+    errors.message = decoding->message;
     if (setjmp(errors.jump)) {
         jpeg_destroy_decompress(&info);
         return -1;
     }
     jpeg_create_decompress(&info);
     info.progress = &progress;
-    jpeg_mem_src(&info, bytes, (unsigned long)size);
-    read_header(&info, height, width);
-    decode(&info, box, shrink, region, top, left, scratch);
+    jpeg_mem_src(&info, decoding->bytes, (unsigned long)decoding->size);
+    read_header(&info, decoding->height, decoding->width);
+    decode(&info, decoding);
     jpeg_destroy_decompress(&info);
     return 0;
 }

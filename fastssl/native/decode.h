@@ -10,9 +10,22 @@ typedef struct {
     int32_t top, left, bottom, right;
 } Box;
 
-/* Decodes at least `box` of a JPEG that must be height x width, at 1/shrink (1, 2, 4, 8) of its size. `region` then
- * begins at pixel (`top`, `left`) of the image at that scale; inside the box its pixels equal those of a whole decode.
- * The pixels lie in `scratch`. -1, with a line in `message`, where anything is damaged in what is read. */
-int fs_decode(const uint8_t *bytes, size_t size, int32_t height, int32_t width, Box box, int shrink, Region *region,
-              int32_t *top, int32_t *left, Scratch *scratch, char *message);
+typedef struct {
+    const uint8_t *bytes;
+    size_t size;
+    int32_t height, width; /* the JPEG must be of this size */
+    Box box;               /* what is needed of it */
+    int shrink;            /* decode at 1/1, 1/2, 1/4 or 1/8 */
+    uint8_t *image;        /* where the whole image has its place; NULL: what is decoded lies in `scratch` */
+    ptrdiff_t stride;      /* of `image` */
+    Scratch *scratch;
+    char *message;
+    /* Filled in: at least the box, beginning at pixel (`top`, `left`) of the image at that scale. */
+    Region region;
+    int32_t top, left;
+} Decoding;
+
+/* Inside the box the pixels equal those of a whole decode. -1, with a line in `message`, where anything is damaged in
+ * what is read; `image` may then hold a part. Nothing outside of height x width pixels of `image` is written. */
+int fs_decode(Decoding *decoding);
 #endif

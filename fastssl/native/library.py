@@ -9,7 +9,7 @@ MESSAGE_BYTES = 256
 SAMPLE = np.dtype(
     [("offset", "<u8"), ("bytes", "<u8"), ("height", "<i4"), ("width", "<i4"), ("jpeg", "<i4"), ("unused", "<i4")]
 )
-"""`Sample` of views.c."""
+"""`Sample` of batch.h."""
 _REMEDY = "`python -m fastssl.native.build` compiles it and says what it lacks"
 
 
@@ -25,17 +25,37 @@ class CView(ctypes.Structure):
     )
 
 
-class CBatch(ctypes.Structure):
-    """`Batch` of views.c."""
+class CSource(ctypes.Structure):
+    """`Source` of batch.h."""
 
     _fields_ = (
-        ("source", ctypes.c_void_p),
-        ("source_bytes", ctypes.c_uint64),
+        ("bytes", ctypes.c_void_p),
+        ("size", ctypes.c_uint64),
         ("samples", ctypes.c_void_p),
-        ("views", ctypes.POINTER(CView)),
         ("messages", ctypes.c_void_p),
+    )
+
+
+class CCrops(ctypes.Structure):
+    """`Crops` of views.c."""
+
+    _fields_ = (
+        ("source", CSource),
+        ("views", ctypes.POINTER(CView)),
         ("num_views", ctypes.c_int32),
         ("scaled", ctypes.c_int32),
+    )
+
+
+class CImages(ctypes.Structure):
+    """`Images` of images.c."""
+
+    _fields_ = (
+        ("source", CSource),
+        ("boxes", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("height", ctypes.c_int32),
+        ("width", ctypes.c_int32),
     )
 
 
@@ -60,7 +80,7 @@ def load() -> ctypes.CDLL | str:
 def _declare(library: ctypes.CDLL) -> ctypes.CDLL:
     library.fs_pool_open.argtypes, library.fs_pool_open.restype = [ctypes.c_int32], ctypes.c_void_p
     library.fs_pool_close.argtypes, library.fs_pool_close.restype = [ctypes.c_void_p], None
-    library.fs_make_crops.argtypes = [ctypes.c_void_p, ctypes.POINTER(CBatch), ctypes.c_int64]
-    library.fs_make_crops.restype = ctypes.c_int64
+    for run, batch in ((library.fs_make_crops, CCrops), (library.fs_read_images, CImages)):
+        run.argtypes, run.restype = [ctypes.c_void_p, ctypes.POINTER(batch), ctypes.c_int64], ctypes.c_int64
     library.fs_choose_path.argtypes, library.fs_choose_path.restype = [ctypes.c_int32], ctypes.c_int32
     return library

@@ -17,6 +17,7 @@ import torch
 from fastssl.errors import InputError
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.files import write_atomically
+from fastssl.types import Batch
 
 FORMAT = 1
 
@@ -30,15 +31,18 @@ class Position:
     step: int = 0
     images: int = 0
     views: int = 0
+    skipped: int = 0
+    """Damaged images that batches did without."""
     probes_done: int = 0
     num_records: int = 0
     log_sums: dict[str, torch.Tensor] = field(default_factory=dict)
 
-    def advance(self, num_images: int, num_views: int, steps_per_epoch: int) -> None:
+    def advance(self, batch: Batch, num_views: int, steps_per_epoch: int) -> None:
         """Counts one step; the last step of an epoch is the start of the next."""
         self.step += 1
-        self.images += num_images
-        self.views += num_images * num_views
+        self.images += len(batch.index)
+        self.views += len(batch.index) * num_views
+        self.skipped += batch.skipped
         self.step_in_epoch = (self.step_in_epoch + 1) % steps_per_epoch
         self.epoch += self.step_in_epoch == 0
 

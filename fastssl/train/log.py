@@ -36,10 +36,11 @@ class EpochLog:
         rate = (self.position.views - self.views) / max(spent, 1e-9)
         parts = "  ".join(f"{name} {value:.4g}" for name, value in self.means().items())
         probe = f"  ridge {metrics['ridge']:.1%}  knn {metrics['knn']:.1%}" if metrics else ""
+        damaged = f"  skipped {self.position.skipped}" if self.position.skipped else ""
         total = train_s + data_s
         return (
             f"epoch {self.position.epoch:4d}  {parts}  {rate:,.0f} views/s  data-wait {waited / max(spent, 1e-9):.0%}"
-            f"  compute {total:.0f} s{probe}"
+            f"  compute {total:.0f} s{damaged}{probe}"
         )
 
     def end_epoch(self) -> None:

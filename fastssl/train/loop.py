@@ -141,7 +141,7 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
             for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
                 set_lr(trainable.optimizer, recipe.optim.lr_scale(share))
                 output = parts.step(batch, position.epoch)
-                position.advance(len(batch.index), recipe.views, steps_per_epoch)
+                position.advance(batch, recipe.views, steps_per_epoch)
                 log.add(output)
                 guard.watch(output.loss, position.step)
                 trainable.on_step_end(position.step)
@@ -156,9 +156,10 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
                     with clock.phase("eval"):
                         metrics = prober()
                         position.probes_done = int(share * recipe.probe.probes + 1e-9)
-                        run.append(observation(run, parts, position, clock, metrics | log.means(), prober.protocol))
+                        run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
                         position.num_records += 1
-                    say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}")
+                    say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
+                        + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
 
                 # ------------------------------------------------------ epoch's line, checkpoint
                 if position.step_in_epoch == 0:

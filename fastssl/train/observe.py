@@ -5,12 +5,13 @@ from typing import Any
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import new_record
 from fastssl.train.checkpoint import Position
+from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import Parts, dataset_facts
 
 
 def observation(
-    run: RunDir, parts: Parts, position: Position, clock: Clock, metrics: dict[str, float], protocol: str
+    run: RunDir, parts: Parts, position: Position, clock: Clock, metrics: dict[str, float], prober: Prober
 ) -> dict[str, Any]:
     """The record of this moment: what was run, what it has cost so far, and what the probes say."""
     recipe = parts.recipe
@@ -26,7 +27,9 @@ def observation(
             "epoch": epoch,
             "step": position.step,
             "final": final,
-            "protocol": protocol,
+            "protocol": prober.protocol,
+            "skipped": position.skipped,
+            "skipped_by_probe": prober.skipped,
             "loader": parts.loader.describe(),
             "backend": parts.backend.name,
             "recipe": recipe.to_json(),

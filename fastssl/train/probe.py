@@ -5,7 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from fastssl.augment import make_views
+from fastssl.augment import Drawer, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from fastssl.evals import Features, evaluate, protocol
@@ -28,7 +28,10 @@ class Prober:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.recipe = parts, parts.recipe
         view = parts.specs[0]
-        self.spec = dataclasses.replace(ViewSpec.plain(view.size), mean=view.mean, std=view.std)
+        plain = ViewSpec.plain(view.size, self.recipe.probe.central)
+        self.spec = dataclasses.replace(plain, mean=view.mean, std=view.std)
+        self.skipped = 0
+        """Damaged images that the last probe did without."""
         self.train_loader, self.test_loader = self._open("train"), self._open(self.recipe.probe.test_split)
         self._require_same_classes()
 
@@ -36,10 +39,13 @@ class Prober:
     def protocol(self) -> str:
         """The measurement in words; two numbers with different protocols do not belong on one axis."""
         probe = self.recipe.probe
-        return f"{protocol(knn_k=probe.knn_k, knn_temperature=probe.knn_temperature)}; {probe.test_split} split"
+        square = "" if probe.central == 1.0 else f"; central {probe.central:g} of the shorter side"
+        words = protocol(knn_k=probe.knn_k, knn_temperature=probe.knn_temperature)
+        return f"{words}{square}; {probe.test_split} split"
 
     def __call__(self) -> dict[str, float]:
         """Metrics of the encoder as it stands, by name; accuracies as fractions of one."""
+        self.skipped = 0
         encoder, dtype = self.parts.trainable.encoder, self.parts.dtype
         train_x, train_y = extract(encoder, self.train_loader, self._prepare, dtype)
         test_x, test_y = extract(encoder, self.test_loader, self._prepare, dtype)
@@ -60,6 +66,7 @@ class Prober:
         self.test_loader.close()
 
     def _prepare(self, batch: Batch) -> Tensor:
+        self.skipped += batch.skipped
         return make_views(batch, (self.spec,), self.parts.probe_backend, seed=0, epoch=0, dtype=torch.float32)[0]
 
     def _open(self, split: str) -> Loader:
@@ -75,4 +82,6 @@ class Prober:
             drop_last=False,
             num_workers=data.workers,
             device=str(self.parts.device),
+            views=Drawer((self.spec,), seed=0),
+            on_error=data.on_error,
         )

@@ -103,6 +103,9 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
         num_workers=data.workers,
         device=str(device),
         gather=not backend.reads_rows,
+        views=recipe.drawer,
+        on_error=data.on_error,
+        scaled=data.scaled_decode,
     )
     return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
                  _trainable(recipe, loader.info, device))  # fmt: skip
@@ -125,18 +128,30 @@ def warm_up(parts: Parts, steps: int = 2) -> None:
     optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
     """
     before = _copied(parts.trainable.state_dict())
-    gathered = True
-    for batch in parts.loader.epoch(0):  # ffcv compiles its decoder when its first batch is asked for
-        gathered = batch.gathered  # which decides between two kernels
-        break
-    count, info = parts.recipe.batch_size, parts.info
-    index = torch.arange(count, device=parts.device) % info.num_samples
-    pixels = torch.arange(count * 3 * info.height * info.width, device=parts.device) * 2654435761 % 251
-    images = pixels.view(count, 3, info.height, info.width).to(torch.uint8, memory_format=torch.channels_last)
+    batch = _made_up(next(parts.loader.epoch(0)), parts)  # ffcv compiles its decoder when its first batch is asked for
     set_lr(parts.trainable.optimizer, 0.0)
     for _ in range(steps):
-        parts.step(Batch(images, index % max(info.num_classes, 1), index, gathered), epoch=0)
+        parts.step(batch, epoch=0)
     parts.trainable.load_state_dict(before)
+
+
+def _made_up(real: Batch, parts: Parts) -> Batch:
+    """A full batch of the same kind, with other images and labels."""
+    if real.draw is not None:  # what was drawn is of these samples
+        images, crops = real.images, real.crops
+        index = torch.arange(len(real.index), device=parts.device)
+        made = {"images": _grid(len(images), images), "crops": tuple(_grid(len(crop), crop) for crop in crops)}
+    else:
+        index = torch.arange(parts.recipe.batch_size, device=parts.device) % parts.info.num_samples
+        made = {"images": _grid(len(index), real.images)}  # of a resident set, too, which is larger than a batch
+    return dataclasses.replace(real, **made, index=index, labels=index % max(parts.info.num_classes, 1))
+
+
+def _grid(count: int, like: torch.Tensor) -> torch.Tensor:
+    """Pixels of any values, `count` images of that size."""
+    _, _, height, width = like.shape
+    pixels = torch.arange(count * 3 * height * width, device=like.device) * 2654435761 % 251
+    return pixels.view(count, 3, height, width).to(torch.uint8, memory_format=torch.channels_last)
 
 
 def _copied(state):

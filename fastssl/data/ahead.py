@@ -1,0 +1,30 @@
+"""Several batches under way at once, in order, with a clean end."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Step = TypeVar("Step")
+Made = TypeVar("Made")
+
+
+def make_ahead(
+    threads: ThreadPoolExecutor, make: Callable[[Step], Made], steps: Iterable[Step], depth: int
+) -> Iterator[Made]:
+    """make(step) for each step, in order, with at most `depth` of them begun and not yet taken.
+
+    What a call raises comes out in its place. However the iteration ends, no call is running afterwards.
+    """
+    remaining, begun = iter(steps), deque[Future[Made]]()
+    try:
+        while True:
+            while len(begun) < depth and (step := next(remaining, None)) is not None:
+                begun.append(threads.submit(make, step))
+            if not begun:
+                return
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
+        wait(begun)
