@@ -11,6 +11,8 @@ from fastssl.bottleneck.pipeline import Pipeline, Stage
 
 LEAST_GAIN = 0.03
 """Gains below it drown in the noise of measurements of about a second."""
+SMALL = 0.1
+"""What a loader may cost of a CPU's images per second and still be called fast enough."""
 LOADING = ("read", "decode", "resize", "host-to-device")
 """Stages that a change of the data path can make cheaper."""
 
@@ -40,11 +42,11 @@ class Advice:
 
 
 def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
-    """The changes that gain, the largest gain first; none when the step limits, for then the loader is fast enough."""
-    if pipeline.limit.name == "step":
-        return ()
+    """The changes that gain, the largest gain first; when the step limits, those to the step alone."""
     found = []
     for change in changes:
+        if pipeline.limit.name == "step" and all(stage.name != "step" for stage in change.stages):
+            continue
         rate = pipeline.with_stages(change.stages).images_per_s
         gain = rate / pipeline.images_per_s - 1.0
         if gain >= LEAST_GAIN:
@@ -56,7 +58,7 @@ def verdict(pipeline: Pipeline) -> str:
     """One line: what limits, by how much, and when it is the step, how much room the loader has."""
     limit, cost = pipeline.limit, pipeline.limit.cost
     if limit.name == "step":
-        return f"limit: step. {_headroom(pipeline)}"
+        return f"limit: step, {pipeline.share(limit):.0%} of an image's time. {_headroom(pipeline)}"
     if pipeline.full == "cores":
         return (f"limit: {limit.name}, {pipeline.share(limit):.0%} of the CPU time of an image "
                 f"({1e3 * cost.cpu_s:.2f} ms); the cores do {pipeline.images_per_s:,.0f} images/s in all")  # fmt: skip
@@ -67,14 +69,14 @@ def verdict(pipeline: Pipeline) -> str:
 
 
 def _headroom(pipeline: Pipeline) -> str:
-    loader, copy = pipeline.rate_of("loader"), pipeline.rate_of("copy")
-    rate = min((one for one in (loader, copy) if one is not None), default=None)
-    if rate is None:
-        return "The loader costs nothing that could be measured: it is fast enough"
+    """How much of it the loader has while the step limits."""
+    more = pipeline.bound(LOADING) / pipeline.images_per_s - 1.0
+    if pipeline.cores is not None and more > SMALL:
+        return f"A loader that costs nothing would give at most {more:.0%} more images/s, a cheaper step gives more"
     if pipeline.cores is not None:
-        more = pipeline.bound(LOADING) / pipeline.images_per_s - 1.0
-        return f"The loader is fast enough: even one that costs nothing would give only {more:.0%} more images/s"
-    trainer = pipeline.rate_of("trainer")
-    assert trainer is not None, "the step limits, so it costs something"
-    return (f"The loader is fast enough: it gives {rate:,.0f} images/s where the device takes {trainer:,.0f}, "
-            f"{rate / trainer:.1f} times as many")  # fmt: skip
+        return f"The loader is fast enough: one that costs nothing would give {more:.0%} more images/s"
+    rates = [rate for rate in (pipeline.rate_of("loader"), pipeline.rate_of("copy")) if rate is not None]
+    if not rates:
+        return "The loader is fast enough: it costs nothing that could be measured"
+    times = min(rates) / pipeline.images_per_s
+    return f"The loader is fast enough: it gives {min(rates):,.0f} images/s, {times:.1f} times as many as go in"

@@ -1,8 +1,6 @@
 """What the loader's threads spend on an image: reading it, decoding it, cutting its views."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +10,7 @@ from fastssl import native
 from fastssl.bottleneck.pipeline import Cost
 from fastssl.bottleneck.stored import Stored
 from fastssl.bottleneck.timing import measure, measure_once
+from fastssl.data.decoder import open_pool
 from fastssl.errors import InputError
 from fastssl.types import Draw
 
@@ -64,6 +63,8 @@ def measure_reading(stored: Stored, threads: int, seconds: float) -> Reading:
 
     with ThreadPoolExecutor(len(shares)) as pool:
         work = lambda: list(pool.map(copy, shares, buffers))
+        # threads are started and buffers touched before the first pass, which cannot be repeated
+        list(pool.map(lambda buffer: buffer.fill(0), buffers))
         first = measure_once(work, len(stored))
         stored.forget()
         second = measure_once(work, len(stored))
@@ -71,10 +72,11 @@ def measure_reading(stored: Stored, threads: int, seconds: float) -> Reading:
 
 
 def measure_decoding(stored: Stored, draw: Draw, threads: int, seconds: float, *, scaled: bool = False) -> Decoding:
-    """Decodes all images with `threads` threads of the native decoder. Raises `InputError` for a damaged sample."""
+    """Decodes all images with `threads` threads of the loaders' decoder. Raises `InputError` for a damaged sample."""
     boxes = around_crops(draw)
     whole = np.concatenate((np.zeros_like(stored.sizes), stored.sizes), axis=1).astype(np.int32)
-    with _pool(threads) as pool:
+    pool, _ = open_pool(threads)
+    with pool:
         cost_of = lambda views: measure(lambda: _make(pool, stored, views, scaled), len(stored), seconds)
         return Decoding(threads, cost_of(_corners(whole)), cost_of(_corners(boxes)), cost_of(views_of(draw)))
 
@@ -107,12 +109,6 @@ def _one_pixel(corner: Int64[np.ndarray, "b 2"]) -> Int32[np.ndarray, "b 5"]:
 
 def _empty(count: int, side: int) -> np.ndarray:
     return np.empty((count, side, side, 3), dtype=np.uint8)
-
-
-@contextmanager
-def _pool(threads: int) -> Iterator[native.Pool]:
-    with native.Pool(threads) as pool:
-        yield pool
 
 
 def _make(pool: native.Pool, stored: Stored, views: list[native.View], scaled: bool) -> None:
