@@ -36,7 +36,10 @@ class Draw:
 class ViewDrawer(Protocol):
     """Draws views of images whose sizes are known and whose pixels are not yet (`augment.draw.Drawer`)."""
 
-    specs: tuple[ViewSpec, ...]
+    @property
+    def specs(self) -> tuple[ViewSpec, ...]:
+        """One per view."""
+        ...
 
     def __call__(self, epoch: int, index: Int64[np.ndarray, "b"], sizes: Int64[np.ndarray, "b 2"]) -> Draw:
         """`sizes` are height and width of the stored images. On the CPU."""

@@ -60,7 +60,7 @@ def _draw_costs(axis: Any, report: Report) -> None:
     on_cpu = report.pipeline.cores is not None
     costs = [1e3 * (stage.cost.cpu_s if on_cpu else stage.cost.wall_s) for stage in stages]
     colours = [_LIMIT if stage is limit else _OTHER for stage in stages]
-    shares = [f"{cost:.3g} ms, {report.pipeline.share(stage):.0%}" for cost, stage in zip(costs, stages)]
+    shares = [f"{cost:,.3f} ms, {report.pipeline.share(stage):.0%}" for cost, stage in zip(costs, stages)]
     _bars(axis, [stage.name for stage in stages], costs, colours, shares)
     axis.set_title(f"{'CPU' if on_cpu else 'wall'} time of one image with all its views", loc="left", fontsize=9.5)
 

@@ -11,14 +11,14 @@ from fastssl.parity import run_parity
 from fastssl.train.setup import resolve_device
 from fastssl.views import ViewSpec
 
-EXAMPLE = "fastssl parity cifar10 --loaders ffcv,resident,folder"
+EXAMPLE = "fastssl parity cifar10 --loaders crops,resident,folder"
 
 
 @dataclass(frozen=True)
 class Command:
     dataset: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DATASET")]
     """Name of a written dataset, or a .beton file."""
-    loaders: str = "ffcv,resident,folder"
+    loaders: str = "crops,images,resident,ffcv,folder"
     """Comma-separated: ffcv, resident, folder."""
     images: int = 2000
     """Images compared per loader."""

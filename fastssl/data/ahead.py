@@ -1,7 +1,7 @@
 """Several batches under way at once, in order, with a clean end."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ Made = TypeVar("Made")
 
 def make_ahead(
     threads: ThreadPoolExecutor, make: Callable[[Step], Made], steps: Iterable[Step], depth: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """make(step) for each step, in order, with at most `depth` of them begun and not yet taken.
 
     What a call raises comes out in its place. However the iteration ends, no call is running afterwards.

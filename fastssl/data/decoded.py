@@ -73,7 +73,7 @@ class DecodedLoader:
                 raise InputError("loader=crops needs views to cut; give views, or take loader=images")
             return CropCutter(self._views.specs, self.batch_size, scaled)
         if self._views is None:
-            self._served.require_one_size(self.kind)
+            self._served.require_one_size(f"loader={self.kind} without views")
         return ImageCutter(self.info.height, self.info.width, self.batch_size)
 
     def __len__(self) -> int:

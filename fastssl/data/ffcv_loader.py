@@ -174,7 +174,7 @@ class FfcvLoader:
         self.device, self.reason = torch.device(device), reason
         self._served, self._schedule = served, schedule
         self._on_error: OnError = on_error
-        served.require_one_size("ffcv")
+        served.require_one_size("loader=ffcv")
         self._requested_workers = num_workers
         self._threads_read_back: int | None = None
         self._epochs: set[_Epoch] = set()

@@ -110,7 +110,7 @@ class FolderLoader:
             raise InputError(f"num_workers={num_workers} is not a number of processes; give 0 (none) or more")
         if on_error == "skip":
             raise InputError("on_error=skip has no effect with loader=folder, whose files are whole; give loader=crops")
-        served.require_one_size("folder")
+        served.require_one_size("loader=folder")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._schedule, self._num_workers = schedule, num_workers

@@ -60,7 +60,7 @@ def open_loader(
       there are no `views`, many views on a GPU, or one without antialias. `describe()["reason"]` says why.
 
     `views` draws them (`augment.draw.Drawer`); batches then carry the draw, and `make_views` must be asked for the
-    same. With images of several sizes it must be given. `on_error="skip"` leaves damaged samples out of their batches
+    same. With images of several sizes it must be given. `on_error="skip"` leaves damaged samples out of their batches,
     and counts them (`Batch.skipped`). `scaled` lets `crops` decode JPEGs at a fraction of their size where every crop
     shrinks that much: quicker, and no longer equal to the resize of the whole image.
 

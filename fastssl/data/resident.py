@@ -54,10 +54,11 @@ class ResidentLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
-        self._gather_images, self._on_error = gather, on_error
+        self._gather_images = gather
+        self._on_error: OnError = on_error
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
         if views is None:
-            served.require_one_size("resident")
+            served.require_one_size("loader=resident")
         self._views = None if served.one_size else views
         self._sizes = served.beton.sizes[served.source]
         self._require_room(served)

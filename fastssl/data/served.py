@@ -53,15 +53,15 @@ class Served:
         sizes = self.beton.sizes[self.source]
         return bool((sizes == (self.info.height, self.info.width)).all())
 
-    def require_one_size(self, loader: str) -> None:
-        """Raises `InputError` for a loader whose batches hold one size."""
+    def require_one_size(self, user: str) -> None:
+        """Raises `InputError` on behalf of one who can use images of one size only."""
         if self.one_size:
             return
         sizes = self.beton.sizes[self.source]
         low, high = ("x".join(map(str, edge.tolist())) for edge in (sizes.min(axis=0), sizes.max(axis=0)))
         raise InputError(
-            f"{self.path.name}: its images measure {low} to {high} pixels and a batch of loader={loader} holds one "
-            "size; give loader=crops, or write it again with `fastssl beton write --square N`"
+            f"{self.path.name}: its images measure {low} to {high} pixels and {user} takes images of one size; "
+            "give loader=crops, or write it again with `fastssl beton write --square N`"
         )
 
 

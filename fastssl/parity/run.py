@@ -2,11 +2,13 @@
 
 Loader, sampler and backend are run as in training and compared with torchvision's transforms, those that the spec turns
 on (`reference.torchvision_pipeline`), on the same images. The crop is not believed but measured: a coordinate ramp of
-the same size goes through the same crop and flip, and the box is read back from its pixels.
+the same size goes through the same crop and flip (in `crops`, which cuts them itself, through the loader too), and the
+box is read back from its pixels.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,11 +17,12 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from fastssl.augment import get_backend, make_views
+from fastssl.augment import Drawer, get_backend, make_views
 from fastssl.data.open import KINDS, find_beton, open_loader
-from fastssl.data.order import epoch_order
+from fastssl.data.order import Schedule, epoch_order
 from fastssl.data.served import Served, serve
 from fastssl.errors import InputError
+from fastssl.parity.cut import crop_distance, serve_ramps
 from fastssl.parity.reference import NUM_DRAWS, Reference, draw_reference
 from fastssl.parity.report import ParityReport, ParityRow
 from fastssl.parity.statistics import (
@@ -46,6 +49,8 @@ _P_VALUE = 1e-3
 """Of the Kolmogorov-Smirnov tests and of the flip rate, each, when the pipelines are the same."""
 _Z = 3.2905
 """Two-sided p = 1e-3 of the normal distribution."""
+_ROUNDED_LEVELS = 0.5
+"""Mean distance of crops in whole levels to exact ones: at most half a level each."""
 _PIXEL_LEVELS = 2.0
 """Mean difference between two JPEG decoders, in levels: fast and slow DCT, plain and smooth chroma upsampling."""
 
@@ -57,12 +62,15 @@ class _Collected:
     index: Int64[Tensor, "n"]
     labels: Int64[Tensor, "n"]
     pixel_levels: float
-    """Mean distance of the loader's pixels to the beton's, in levels, of the worst image."""
+    """Mean distance of the loader's pixels (images, or the first view's crops) to those that the beton's make, in
+    levels, of the worst image."""
+    cut: bool
+    """Whether the loader cut the views."""
 
 
 def run_parity(
     dataset: str | Path,
-    loaders: Sequence[str] = ("ffcv", "resident", "folder"),
+    loaders: Sequence[str] = ("crops", "images", "resident", "ffcv", "folder"),
     spec: ViewSpec | None = None,
     *,
     num_images: int = 2000,
@@ -87,6 +95,7 @@ def run_parity(
     say = progress or (lambda line: None)
     augment_backend = get_backend(backend, device)
     served = serve(find_beton(dataset, split))
+    served.require_one_size("parity")
     info = served.info
     spec = spec or ViewSpec(size=min(info.height, info.width))
     spec = spec.with_statistics(info.mean, info.std)
@@ -101,15 +110,17 @@ def run_parity(
     rows = []
     for kind in loaders:
         say(f"loader {kind}")
-        loader = open_loader(
-            kind, served.path, batch_size=_BATCH, seed=seed, drop_last=False, num_workers=num_workers, device=device
-        )
-        try:
+        drawer = Drawer((spec,) * views, seed) if kind == "crops" else None
+        options = {"batch_size": _BATCH, "seed": seed, "drop_last": False}
+        loader = open_loader(kind, served.path, num_workers=num_workers, device=device, views=drawer, **options)
+        with closing(loader):
+            ramps = None
+            if drawer is not None:
+                schedule = Schedule(num_samples=info.num_samples, **options)
+                ramps = serve_ramps(served, schedule, (_crop_and_flip(spec),) * views)
             rows += check_pipeline(
-                kind, loader.epoch(0), make, served, spec, reference, num_images=num_images, views=views
+                kind, loader.epoch(0), make, served, spec, reference, num_images=num_images, views=views, ramps=ramps
             )
-        finally:
-            loader.close()
     return ParityReport(
         dataset=info.name,
         fingerprint=info.fingerprint,
@@ -132,9 +143,14 @@ def check_pipeline(
     *,
     num_images: int,
     views: int = 2,
+    ramps: Iterator[Batch] | None = None,
 ) -> list[ParityRow]:
-    """The rows of one contestant; `spec` says what its views are meant to be, mean and std included."""
-    got = _collect(batches, make, served, spec, num_images, views)
+    """The rows of one contestant; `spec` says what its views are meant to be, mean and std included.
+
+    `ramps` serves in step what a loader that cuts the views makes of coordinate ramps; else the ramps take the place of
+    its images.
+    """
+    got = _collect(batches, make, served, spec, num_images, views, ramps)
     return [
         *_pixel_rows(name, pixel_statistics(got.views, spec), reference, spec, views),
         *_geometry_rows(name, got.crops, reference, spec, served.info.height, served.info.width),
@@ -143,20 +159,30 @@ def check_pipeline(
 
 
 def _collect(
-    batches: Iterable[Batch], make: MakeViews, served: Served, spec: ViewSpec, num_images: int, views: int
+    batches: Iterable[Batch],
+    make: MakeViews,
+    served: Served,
+    spec: ViewSpec,
+    num_images: int,
+    views: int,
+    ramps: Iterator[Batch] | None,
 ) -> _Collected:
     height, width = served.info.height, served.info.width
-    geometry = _crop_and_flip(spec)
+    geometry, cut = _crop_and_flip(spec), False
     made, ramped, taken, worst = [], [], [], 0.0
     for batch in _first(batches, num_images):
-        ramp = coordinate_ramp(height, width).to(batch.images.device).expand_as(batch.images)
-        ramp = ramp.contiguous(memory_format=torch.channels_last)
+        ramp = _with_ramps(batch, height, width) if ramps is None else _cut_to(next(ramps), len(batch.index))
         made += [view.cpu() for view in make(batch, (spec,) * views)]
-        ramped += [view.cpu() for view in make(replace(batch, images=ramp), (geometry,) * views)]
+        ramped += [view.cpu() for view in make(ramp, (geometry,) * views)]
         taken.append((batch.index.cpu(), batch.labels.cpu()))
-        worst = max(worst, _pixel_distance(batch, served))
+        worst, cut = max(worst, _pixel_distance(batch, served)), bool(batch.crops)
     index, labels = (torch.cat(parts) for parts in zip(*taken, strict=True))
-    return _Collected(torch.cat(made), read_crops(torch.cat(ramped), height, width), index, labels, worst)
+    return _Collected(torch.cat(made), read_crops(torch.cat(ramped), height, width), index, labels, worst, cut)
+
+
+def _with_ramps(batch: Batch, height: int, width: int) -> Batch:
+    ramp = coordinate_ramp(height, width).to(batch.images.device).expand_as(batch.images)
+    return replace(batch, images=ramp.contiguous(memory_format=torch.channels_last))
 
 
 def _crop_and_flip(spec: ViewSpec) -> ViewSpec:
@@ -168,14 +194,22 @@ def _crop_and_flip(spec: ViewSpec) -> ViewSpec:
 def _first(batches: Iterable[Batch], num_images: int) -> Iterator[Batch]:
     for batch in batches:
         kept = min(num_images, len(batch.index))
-        yield Batch(images=batch.images[:kept], labels=batch.labels[:kept], index=batch.index[:kept])
+        yield _cut_to(batch, kept)
         num_images -= kept
         if num_images == 0:
             return
 
 
+def _cut_to(batch: Batch, count: int) -> Batch:
+    draw = batch.draw and replace(batch.draw, tables=batch.draw.tables[:, :count])
+    crops = tuple(crop[:count] for crop in batch.crops)
+    return Batch(batch.images[:count], batch.labels[:count], batch.index[:count], draw=draw, crops=crops)
+
+
 def _pixel_distance(batch: Batch, served: Served) -> float:
     stored = np.stack([served.beton.decode(int(served.source[i])) for i in batch.index.cpu()])
+    if batch.crops:
+        return float(crop_distance(batch, stored).max())
     pixels = batch.images.permute(0, 2, 3, 1).cpu().numpy()
     return float(np.abs(pixels.astype(np.float32) - stored).mean(axis=(1, 2, 3)).max())
 
@@ -237,6 +271,8 @@ def _content_rows(name: str, got: _Collected, served: Served) -> list[ParityRow]
     exact = bool(np.all(np.asarray(served.beton.modes)[served.source[got.index.numpy()]] == 1))
     bound = 0.0 if exact else _PIXEL_LEVELS
     reason = "raw pixels are exact" if exact else "two JPEG decoders, worst image's mean difference in levels"
+    if got.cut:
+        bound, reason = bound + _ROUNDED_LEVELS, f"{reason}; crops are rounded to whole levels"
     return [
         ParityRow(name, "label agreement", right, 1.0, 1.0 - right, 0.0, "exact"),
         ParityRow(name, "pixel distance", got.pixel_levels, 0.0, got.pixel_levels, bound, reason),
