@@ -48,7 +48,7 @@ def _other_files(subject: Subject) -> Iterator[WriteOptions]:
 def _words(options: WriteOptions) -> str:
     """The flags of `fastssl beton write`."""
     side = f" --max-side {options.max_side}" if options.max_side else ""
-    return f"write it with --mode {options.mode}{side}"
+    return f"write the file with --mode {options.mode}{side}"
 
 
 def _rewritten(subject: Subject, measured: Measured, options: WriteOptions, seconds: float) -> Change:

@@ -34,7 +34,8 @@ def draw(report: Report, out: Path) -> Path:
     from fastssl.report.figures import STYLE
 
     rates = _rates(report)
-    with mpl.rc_context(STYLE | {"axes.grid": False}):
+    style: dict[Any, Any] = {**STYLE, "axes.grid": False}
+    with mpl.rc_context(style):
         height = 1.3 + 0.34 * max(len(report.pipeline.stages), len(rates))
         figure = Figure(figsize=(11.0, height), dpi=160, layout="constrained")
         FigureCanvasAgg(figure)

@@ -81,6 +81,8 @@ def find_subject(
     shrinks to it. Errors: `InputError` for a dataset that is missing, damaged, empty or, for a method that reads them,
     without labels; and for a recipe that cannot run on it.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"workers={workers} is not a number of threads; give 1 or more")
     path = find_beton(dataset)
     chosen = recipe.data if recipe else DataConfig()
     served = serve(path, Subset(holdout=chosen.holdout, indices=chosen.indices, fraction=chosen.fraction,

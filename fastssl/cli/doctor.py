@@ -45,8 +45,6 @@ class Command:
             raise InputError("measure=False leaves nothing to say about a dataset; leave out --no-measure")
         if self.seconds is not None and not self.seconds > 0:
             raise InputError(f"seconds={self.seconds} is no time to measure in; give a number above 0")
-        if self.workers is not None and self.workers < 1:
-            raise InputError(f"workers={self.workers} is not a number of threads; give 1 or more")
 
     def run(self, console: Console) -> dict[str, Any]:
         if self.dataset is not None:
