@@ -1,7 +1,7 @@
 """The examination, top to bottom: every cost is measured alone, then the loaders, then the run as a whole."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from fastssl.bottleneck.advice import advise
 from fastssl.bottleneck.changes import loader_changes
@@ -57,6 +57,7 @@ def examine(
     *,
     loader: str | None = None,
     workers: int | None = None,
+    precision: Literal["bf16", "fp16", "fp32"] | None = None,
     seconds: float = 1.0,
     progress: Progress = _quiet,
 ) -> Report:
@@ -68,7 +69,7 @@ def examine(
     if not seconds > 0:
         raise InputError(f"seconds={seconds} is no time to measure in; give a number above 0")
     # ------------------------------------------------------------------ every cost alone
-    subject = find_subject(dataset, recipe, loader=loader, workers=workers)
+    subject = find_subject(dataset, recipe, loader=loader, workers=workers, precision=precision)
     kinds = _kinds(subject)
     count = _Count(progress, 8 + len(kinds) + _MOST_CHANGES + 1)
     parts, batch = crops_batch(subject)

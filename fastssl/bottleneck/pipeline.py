@@ -65,7 +65,7 @@ class Pipeline:
 
     def busy_s(self) -> dict[str, float]:
         """Seconds per image of each resource."""
-        busy = dict.fromkeys(("loader", "copy", "trainer"), 0.0)
+        busy: dict[str, float] = dict.fromkeys(("loader", "copy", "trainer"), 0.0)
         for stage in self.stages:
             busy[stage.resource] += stage.cost.wall_s
         if self.cores is not None:

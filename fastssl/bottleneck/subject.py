@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
@@ -73,12 +74,17 @@ class Subject:
 
 
 def find_subject(
-    dataset: str, recipe: Recipe | None = None, *, loader: str | None = None, workers: int | None = None
+    dataset: str,
+    recipe: Recipe | None = None,
+    *,
+    loader: str | None = None,
+    workers: int | None = None,
+    precision: Literal["bf16", "fp16", "fp32"] | None = None,
 ) -> Subject:
     """The run of `recipe` on another dataset, by name or as a .beton file; without a recipe, that of plain SimCLR.
 
-    Without `loader` and `workers` the recipe's own; plain SimCLR takes every core. A batch larger than the dataset
-    shrinks to it. Errors: `InputError` for a dataset that is missing, damaged, empty or, for a method that reads them,
+    Without `loader`, `workers` and `precision` the recipe's own; plain SimCLR takes every core. A batch larger than the
+    dataset shrinks to it. Errors: `InputError` for a dataset that is missing, damaged, empty or, for a method that reads them,
     without labels; and for a recipe that cannot run on it.
     """
     if workers is not None and workers < 1:
@@ -89,7 +95,8 @@ def find_subject(
                                 label_noise=chosen.label_noise, seed=chosen.subset_seed))  # fmt: skip
     recipe = recipe or plain_simclr(served)
     data = replace(recipe.data, dataset=str(path), workers=recipe.data.workers if workers is None else workers)
-    recipe = replace(recipe, data=data, batch_size=min(recipe.batch_size, served.info.num_samples))
+    recipe = replace(recipe, data=data, batch_size=min(recipe.batch_size, served.info.num_samples),
+                     precision=precision or recipe.precision)  # fmt: skip
     if isinstance(recipe.method, SupervisedConfig) and served.labels.min() < 0:
         raise InputError(f"dataset={dataset} has images without a label and method=supervised reads labels; give a "
                          "labelled split or a recipe of a self-supervised method")  # fmt: skip

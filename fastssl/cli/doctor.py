@@ -6,7 +6,7 @@ much, and what a change would gain, all measured here.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -16,7 +16,7 @@ from fastssl.cli.parse import WrongUse
 from fastssl.errors import InputError
 
 EXAMPLE = "fastssl doctor    or: fastssl doctor --dataset cifar10 --recipe cifar10-simclr --out doctor.png"
-_OF_A_DATASET = ("recipe", "loader", "workers", "seconds", "out")
+_OF_A_DATASET = ("recipe", "loader", "workers", "precision", "seconds", "out")
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Command:
     """Instead of the recipe's: crops, images, resident or ffcv."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Loader threads, instead of the recipe's."""
+    precision: Literal["bf16", "fp16", "fp32"] | None = None
+    """Number format of the step, instead of the recipe's."""
     seconds: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     """For each of about twenty measurements; by default 1."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -68,7 +70,7 @@ class Command:
         recipe = RECIPES[self.recipe]() if self.recipe else None
         with console.progress(f"examining {dataset}", "measurements") as update:
             report = examine(dataset, recipe, loader=self.loader, workers=self.workers,
-                             seconds=1.0 if self.seconds is None else self.seconds, progress=update)  # fmt: skip
+                             precision=self.precision, seconds=1.0 if self.seconds is None else self.seconds, progress=update)  # fmt: skip
         for line in report.facts():
             console.say(line)
         console.table(HEADER, report.rows())
