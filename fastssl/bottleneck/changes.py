@@ -3,6 +3,8 @@ scale, another loader."""
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from fastssl.bottleneck.advice import Change
 from fastssl.bottleneck.decoding import Decoding, measure_decoding, measure_reading
 from fastssl.bottleneck.pipeline import Cost
@@ -12,6 +14,7 @@ from fastssl.bottleneck.subject import Subject
 from fastssl.data.memory import free_bytes
 from fastssl.data.options import WriteOptions
 from fastssl.telemetry.environment import usable_cores
+from fastssl.types import Draw
 
 REWRITTEN = 64
 """Samples encoded anew to see what another file would cost."""
@@ -59,9 +62,16 @@ def _rewritten(subject: Subject, measured: Measured, options: WriteOptions, seco
     stages = decoding_stages(subject.kind, measured, decoding, _reading_of(stored, subject, measured, seconds))
     before, after = _work(subject, measured.decoding), _work(subject, decoding)
     size = stored.bytes_per_image * subject.served.info.num_samples / _MB
-    evidence = (f"{len(stored)} images encoded so: {1e3 * before:.2f} -> {1e3 * after:.2f} ms of CPU per image; "
-                f"the file would take {size:,.0f} MB, now {_file_mb(subject):,.0f}")  # fmt: skip
+    evidence = (f"{len(stored)} images encoded so: {1e3 * before:.3f} -> {1e3 * after:.3f} ms of CPU per image; "
+                f"the file {_file_mb(subject):,.0f} -> {size:,.0f} MB; views enlarged from a smaller crop "
+                f"{enlarged(subject.stored.draw(subject.recipe.drawer)):.0%} -> {enlarged(draw):.0%}")  # fmt: skip
     return Change(_words(options), stages, evidence)
+
+
+def enlarged(draw: Draw) -> float:
+    """Share of the views, 0 to 1, whose crop is smaller than they are in some direction: detail that is made up."""
+    views = zip(draw.params, draw.specs, strict=True)
+    return float(np.mean([(params.crop[:, 2:].numpy() < spec.size).any(axis=1).mean() for params, spec in views]))
 
 
 def _reading_of(stored: Stored, subject: Subject, measured: Measured, seconds: float) -> Cost:
@@ -96,7 +106,7 @@ def _scaled(subject: Subject, measured: Measured, seconds: float) -> Change:
     draw = subject.stored.draw(subject.recipe.drawer)
     decoding = measure_decoding(subject.stored, draw, subject.workers, seconds, scaled=True)
     before, after = _work(subject, measured.decoding), _work(subject, decoding)
-    evidence = (f"{1e3 * before:.2f} -> {1e3 * after:.2f} ms of CPU per image; "
+    evidence = (f"{1e3 * before:.3f} -> {1e3 * after:.3f} ms of CPU per image; "
                 "pixels are then no longer those of a whole decode")  # fmt: skip
     return Change("--scaled-decode", decoding_stages("crops", measured, decoding), evidence)
 

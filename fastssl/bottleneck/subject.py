@@ -84,8 +84,8 @@ def find_subject(
     """The run of `recipe` on another dataset, by name or as a .beton file; without a recipe, that of plain SimCLR.
 
     Without `loader`, `workers` and `precision` the recipe's own; plain SimCLR takes every core. A batch larger than the
-    dataset shrinks to it. Errors: `InputError` for a dataset that is missing, damaged, empty or, for a method that reads them,
-    without labels; and for a recipe that cannot run on it.
+    dataset shrinks to it. Errors: `InputError` for a dataset that is missing, damaged, empty or, for a method that
+    reads them, without labels; and for a recipe that cannot run on it.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers={workers} is not a number of threads; give 1 or more")

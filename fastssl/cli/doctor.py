@@ -69,8 +69,15 @@ class Command:
             check_out(self.out)
         recipe = RECIPES[self.recipe]() if self.recipe else None
         with console.progress(f"examining {dataset}", "measurements") as update:
-            report = examine(dataset, recipe, loader=self.loader, workers=self.workers,
-                             precision=self.precision, seconds=1.0 if self.seconds is None else self.seconds, progress=update)  # fmt: skip
+            report = examine(
+                dataset,
+                recipe,
+                loader=self.loader,
+                workers=self.workers,
+                precision=self.precision,
+                seconds=1.0 if self.seconds is None else self.seconds,
+                progress=update,
+            )
         for line in report.facts():
             console.say(line)
         console.table(HEADER, report.rows())

@@ -170,6 +170,12 @@ def test_images_written_otherwise_are_what_the_writer_writes(tiny_beton, tmp_pat
     assert stored.source.tobytes() == b"".join(bytes(written.payload(i)) for i in range(10))
 
 
+def test_enlarged_views_are_those_of_smaller_crops():
+    sizes, index = np.array([[50, 50], [10, 50], [16, 16]]), np.arange(3)
+    assert changes.enlarged(Drawer((ViewSpec.plain(16),), 0)(0, index, sizes)) == pytest.approx(1 / 3)
+    assert changes.enlarged(Drawer((ViewSpec.plain(16), ViewSpec.plain(4)), 0)(0, index, sizes)) == pytest.approx(1 / 6)
+
+
 def test_decoding_costs_are_of_growing_work(tiny_beton):
     stored = stored_in(BetonFile(tiny_beton(12, 480, 400, "jpg")), np.arange(12))
     draw_of_small_crops = stored.draw(Drawer((ViewSpec(size=64, crop_scale=(0.05, 0.1)),), 0))
