@@ -25,6 +25,8 @@ class Change:
     stages: tuple[Stage, ...]
     evidence: str
     """The numbers the gain rests on."""
+    workers: int | None = None
+    """Loader threads, where the change is to have more."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
     for change in changes:
         if pipeline.limit.name == "step" and all(stage.name != "step" for stage in change.stages):
             continue
-        rate = pipeline.with_stages(change.stages).images_per_s
+        rate = pipeline.with_stages(change.stages, change.workers).images_per_s
         gain = rate / pipeline.images_per_s - 1.0
         if gain >= LEAST_GAIN:
             found.append(Advice(change.what, gain, rate, change.evidence))
@@ -56,16 +58,16 @@ def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
 
 def verdict(pipeline: Pipeline) -> str:
     """One line: what limits, by how much, and when it is the step, how much room the loader has."""
-    limit, cost = pipeline.limit, pipeline.limit.cost
+    limit = pipeline.limit
     if limit.name == "step":
         return f"limit: step, {pipeline.share(limit):.0%} of an image's time. {_headroom(pipeline)}"
     if pipeline.full == "cores":
         return (f"limit: {limit.name}, {pipeline.share(limit):.0%} of the CPU time of an image "
-                f"({1e3 * cost.cpu_s:.2f} ms); the cores do {pipeline.images_per_s:,.0f} images/s in all")  # fmt: skip
-    busy = pipeline.busy_s()[pipeline.full]
+                f"({1e3 * limit.cost.cpu_s:.2f} ms); the cores do {pipeline.images_per_s:,.0f} images/s in all")  # fmt: skip
+    busy, part = pipeline.busy_s()[pipeline.full], pipeline.part_s(limit)
     where = {"loader": "loader's threads", "copy": "copy to the device", "trainer": "device"}[pipeline.full]
-    return (f"limit: {limit.name}, {cost.wall_s / busy:.0%} of what the {where} spend on an image"
-            f" ({1e3 * cost.wall_s:.2f} of {1e3 * busy:.2f} ms)")  # fmt: skip
+    return (f"limit: {limit.name}, {part / busy:.0%} of what the {where} spend on an image"
+            f" ({1e3 * part:.2f} of {1e3 * busy:.2f} ms)")  # fmt: skip
 
 
 def _headroom(pipeline: Pipeline) -> str:

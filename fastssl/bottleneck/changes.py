@@ -99,7 +99,7 @@ def _more_threads(subject: Subject, measured: Measured, seconds: float) -> Chang
     read = measured.read if measured.from_disk else measure_reading(stored, cores, seconds / 2).again
     times = measured.decoding.crops.wall_s / decoding.crops.wall_s
     evidence = f"{subject.workers} of {cores} cores decode now; {cores} threads decoded {times:.1f} times as fast"
-    return Change(f"--workers {cores}", decoding_stages(subject.kind, measured, decoding, read), evidence)
+    return Change(f"--workers {cores}", decoding_stages(subject.kind, measured, decoding, read), evidence, cores)
 
 
 def _scaled(subject: Subject, measured: Measured, seconds: float) -> Change:

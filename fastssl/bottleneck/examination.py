@@ -1,5 +1,6 @@
 """The examination, top to bottom: every cost is measured alone, then the loaders, then the run as a whole."""
 
+import statistics
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
@@ -80,7 +81,8 @@ def examine(
         parts = subject.open(kind, _enough(subject, kind))
         measured.loaders[kind] = count(measure_loader(parts.loader, seconds, subject.device))
     stages = stages_of(subject.kind, measured)
-    pipeline = Pipeline(stages, _cores(measured) if subject.device.type == "cpu" else None)
+    cores = _cores(subject, measured) if subject.device.type == "cpu" else None
+    pipeline = Pipeline(stages, cores, subject.workers)
 
     # ------------------------------------------------------------------ what could be changed, and the run as it is
     changes = [count(change) for change in step_changes(parts, batch, measured.augment, measured.step, seconds)]
@@ -129,7 +131,12 @@ def _enough(subject: Subject, kind: str) -> int | None:
     return max(MOST_SAMPLES, 2 * subject.recipe.batch_size) if kind == "resident" else None
 
 
-def _cores(measured: Measured) -> float:
-    """How many cores the busiest measurement was given: all there are, or fewer beside other programs."""
-    costs = (measured.decoding.crops, measured.augment, measured.cut_and_augment, measured.step)
-    return min(usable_cores(), max(cost.cpu_s / cost.wall_s for cost in costs))
+def _cores(subject: Subject, measured: Measured) -> float:
+    """How many cores a computation with enough threads was given: all there are, or fewer beside other programs.
+
+    The upper median over those measured, as some do not keep all threads busy and other programs come and go.
+    """
+    costs = [measured.augment, measured.cut_and_augment, measured.step]
+    if subject.workers >= usable_cores():
+        costs += [measured.decoding.whole, measured.decoding.region, measured.decoding.crops]
+    return min(usable_cores(), statistics.median_high(cost.cpu_s / cost.wall_s for cost in costs))

@@ -11,6 +11,9 @@ long as the resource that it keeps busy longest:
 - `cores`: on a CPU all stages share the cores, so there the CPU time of all of them, over the cores that were to be
   had, is a resource of its own. With as many loader threads as cores it is the one that is full.
 
+On a CPU the loader's threads are charged the CPU time of decoding and resizing, a core each, and not its wall time: other
+programs stretch the latter several times and the former hardly. Reading counts by the clock, as it may wait for a disk.
+
 The stage that takes most of the full resource limits the pipeline. Every cost is measured alone; what stages do to one
 another (caches, memory bandwidth, clocks) is not in the model, so its prediction stands beside a measured rate.
 """
@@ -62,12 +65,14 @@ class Pipeline:
     stages: tuple[Stage, ...]
     cores: float | None = None
     """On a CPU, how many cores the stages share; None where the trainer works on a GPU."""
+    workers: int = 1
+    """Loader threads; what the stages cost on a GPU's machine was measured with so many."""
 
     def busy_s(self) -> dict[str, float]:
         """Seconds per image of each resource."""
         busy: dict[str, float] = dict.fromkeys(("loader", "copy", "trainer"), 0.0)
         for stage in self.stages:
-            busy[stage.resource] += stage.cost.wall_s
+            busy[stage.resource] += self._busy_s(stage)
         if self.cores is not None:
             busy[CORES] = sum(stage.cost.cpu_s for stage in self.stages) / self.cores
         return busy
@@ -85,7 +90,7 @@ class Pipeline:
     @property
     def limit(self) -> Stage:
         """The stage with the largest part of the full resource."""
-        return max(self.stages, key=self._part)
+        return max(self.stages, key=self.part_s)
 
     def share(self, stage: Stage) -> float:
         """On a CPU the stage's part of an image's CPU time; on a GPU how much of the time it is busy, 0 to 1."""
@@ -98,18 +103,26 @@ class Pipeline:
         busy = self.busy_s()[resource]
         return 1.0 / busy if busy > 0 else None
 
+    def _busy_s(self, stage: Stage) -> float:
+        """Seconds per image of the stage's own resource."""
+        if self.cores is None or stage.resource != "loader" or stage.name == "read":
+            return stage.cost.wall_s
+        return stage.cost.cpu_s / min(self.workers, self.cores)
+
     def bound(self, names: tuple[str, ...]) -> float:
         """Images/s if the stages of these names cost nothing: no change to them can give more. inf if none is left."""
         rest = [replace(stage, cost=NOTHING) if stage.name in names else stage for stage in self.stages]
-        busy = max(Pipeline(tuple(rest), self.cores).busy_s().values())
+        busy = max(replace(self, stages=tuple(rest)).busy_s().values())
         return 1.0 / busy if busy > 0 else float("inf")
 
-    def with_stages(self, changed: tuple[Stage, ...]) -> "Pipeline":
-        """The pipeline with the stages of the same names put in."""
+    def with_stages(self, changed: tuple[Stage, ...], workers: int | None = None) -> "Pipeline":
+        """The pipeline with the stages of the same names put in, and with another number of loader threads."""
         by_name = {stage.name: stage for stage in changed}
-        return replace(self, stages=tuple(by_name.get(stage.name, stage) for stage in self.stages))
+        stages = tuple(by_name.get(stage.name, stage) for stage in self.stages)
+        return replace(self, stages=stages, workers=workers or self.workers)
 
-    def _part(self, stage: Stage) -> float:
-        if self.full == CORES:
-            return stage.cost.cpu_s
-        return stage.cost.wall_s if stage.resource == self.full else -1.0
+    def part_s(self, stage: Stage) -> float:
+        """Seconds per image that the stage keeps the full resource busy; below 0 where it works on another."""
+        if self.cores is not None and self.full == CORES:
+            return stage.cost.cpu_s / self.cores
+        return self._busy_s(stage) if stage.resource == self.full else -1.0

@@ -51,9 +51,21 @@ def test_on_a_cpu_costs_add_up():
 
 def test_too_few_loader_threads_limit_even_on_a_cpu_with_idle_cores():
     one_thread = Stage("decode", Cost(4e-3, 4e-3), "loader")
-    pipeline = Pipeline((one_thread, Stage("step", Cost(1e-3, 8e-3), "trainer")), cores=8.0)
+    pipeline = Pipeline((one_thread, Stage("step", Cost(1e-3, 8e-3), "trainer")), cores=8.0, workers=1)
     assert (pipeline.full, pipeline.limit.name) == ("loader", "decode")
     assert pipeline.images_per_s == pytest.approx(250)
+    more = Change("--workers 2", (Stage("decode", Cost(2e-3, 4e-3), "loader"),), "as measured", workers=2)
+    (advice,) = advise(pipeline, [more])
+    assert advice.images_per_s == pytest.approx(500)
+
+
+def test_other_programs_stretch_the_clock_of_a_cpu_and_not_the_model():
+    """Twice the wall time for the same work leaves the CPU's stages as they are, but for the cores that are left."""
+    alone = Pipeline(stages(decode=0.6, step=0.5), cores=2.0, workers=2)
+    beside = [Stage(one.name, Cost(3 * one.cost.wall_s, one.cost.cpu_s), one.resource) for one in alone.stages]
+    disturbed = Pipeline(tuple(beside), cores=2.0, workers=2)
+    assert alone.busy_s()["loader"] == disturbed.busy_s()["loader"]
+    assert alone.limit.name == disturbed.limit.name == "decode"
 
 
 def test_bound_is_what_is_left_without_the_named_stages():
