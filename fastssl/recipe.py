@@ -68,7 +68,7 @@ class ProbeConfig:
     """Evaluations over the run, evenly spaced in progress; the last one is the final weights."""
     test_split: Literal["test", "val"] = "test"
     """`val` while choosing hyperparameters, so that the test split stays unseen."""
-    central: float = 1.0
+    probe_central: float = 1.0
     """Probed is the central square with this share of the shorter side: all of a square image; .875 is ImageNet's."""
     knn_k: int = 20
     """Neighbours that vote; 20 suits some thousand images per class, 200 suits ImageNet."""

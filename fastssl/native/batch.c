@@ -1,5 +1,6 @@
 /* What is checked before a sample's bytes are touched. */
 #include "batch.h"
+#include "guard.h"
 
 #include <stdio.h>
 
@@ -38,6 +39,7 @@ const uint8_t *fs_payload(const Source *source, int64_t item) { return source->b
 
 int64_t fs_run(Pool *pool, const Source *source, int64_t num_samples, void (*work)(void *, int64_t, Memory *),
                void *task) {
+    fs_guard_install(); /* each time: another handler may have been put first since */
     Job job = {.work = work, .task = task, .items = num_samples};
     fs_pool_run(pool, &job);
     int64_t failures = 0;

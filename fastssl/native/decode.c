@@ -4,8 +4,8 @@
  * is cut. libjpeg warns of damaged data and goes on with gray: here every warning is an error.
  */
 #include "decode.h"
+#include "guard.h"
 
-#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ enum {
 
 typedef struct {
     struct jpeg_error_mgr base;
-    jmp_buf jump;
+    Guard guard; /* its jump serves libjpeg's errors as well */
     char *message;
 } Errors;
 
@@ -31,7 +31,7 @@ static void give_up(j_common_ptr info) {
     char line[JMSG_LENGTH_MAX];
     info->err->format_message(info, line);
     snprintf(errors->message, MESSAGE_BYTES, "damaged JPEG: %s", line);
-    longjmp(errors->jump, 1);
+    siglongjmp(errors->guard.jump, 1);
 }
 
 static void refuse_warning(j_common_ptr info, int level) {
@@ -41,7 +41,7 @@ static void refuse_warning(j_common_ptr info, int level) {
 static void refuse(j_decompress_ptr info, const char *line) {
     Errors *errors = (Errors *)info->err;
     snprintf(errors->message, MESSAGE_BYTES, "%s", line);
-    longjmp(errors->jump, 1);
+    siglongjmp(errors->guard.jump, 1);
 }
 
 static void watch_scans(j_common_ptr info) {
@@ -132,24 +132,33 @@ static void decode(j_decompress_ptr info, Decoding *decoding) {
     if (info->output_scanline == info->output_height) jpeg_finish_decompress(info); /* sees what is amiss at the end */
 }
 
+/* A fresh decoder for each image: tables of one image must not serve another that lacks its own. */
+static void read_jpeg(j_decompress_ptr info, struct jpeg_progress_mgr *progress, Decoding *decoding) {
+    jpeg_create_decompress(info);
+    info->progress = progress;
+    jpeg_mem_src(info, decoding->bytes, (unsigned long)decoding->size);
+    read_header(info, decoding->height, decoding->width);
+    decode(info, decoding);
+}
+
 int fs_decode(Decoding *decoding) {
-    /* A fresh decoder for each image: tables of one image must not serve another that lacks its own. */
     struct jpeg_decompress_struct info;
     struct jpeg_progress_mgr progress = {.progress_monitor = watch_scans};
-    Errors errors;
+    Errors errors = {.guard = {.bytes = decoding->bytes, .size = decoding->size}, .message = decoding->message};
+    volatile int status = -1;
     info.err = jpeg_std_error(&errors.base);
     errors.base.error_exit = give_up;
     errors.base.emit_message = refuse_warning;
-    errors.message = decoding->message;
-    if (setjmp(errors.jump)) {
-        jpeg_destroy_decompress(&info);
-        return -1;
+    switch (sigsetjmp(errors.guard.jump, 0)) {
+        case 0:
+            fs_guard_begin(&errors.guard);
+            read_jpeg(&info, &progress, decoding);
+            status = 0;
+            break;
+        case UNREADABLE_BYTES:
+            snprintf(decoding->message, MESSAGE_BYTES, UNREADABLE);
     }
-    jpeg_create_decompress(&info);
-    info.progress = &progress;
-    jpeg_mem_src(&info, decoding->bytes, (unsigned long)decoding->size);
-    read_header(&info, decoding->height, decoding->width);
-    decode(&info, decoding);
+    fs_guard_end();
     jpeg_destroy_decompress(&info);
-    return 0;
+    return status;
 }

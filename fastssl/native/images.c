@@ -1,5 +1,6 @@
 /* Whole images, or the part of each that is needed, for those who cut the views elsewhere. */
 #include "batch.h"
+#include "guard.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,10 +20,22 @@ static int check_room(const Images *images, int64_t item) {
     return -1;
 }
 
-static void copy_rows(const uint8_t *from, ptrdiff_t from_stride, const int32_t *box, uint8_t *to, ptrdiff_t stride) {
-    for (int32_t y = box[0]; y < box[0] + box[2]; y++)
-        memcpy(to + y * stride + 3 * (ptrdiff_t)box[1], from + y * from_stride + 3 * (ptrdiff_t)box[1],
-               3 * (size_t)box[3]);
+static void copy_rows(const Decoding *from) {
+    const ptrdiff_t left = 3 * (ptrdiff_t)from->box.left, stride = 3 * (ptrdiff_t)from->width;
+    const size_t length = 3 * (size_t)(from->box.right - from->box.left);
+    for (int32_t y = from->box.top; y < from->box.bottom; y++)
+        memcpy(from->image + y * from->stride + left, from->bytes + y * stride + left, length);
+}
+
+static void copy_raw(const Decoding *from) {
+    Guard guard = {.bytes = from->bytes, .size = from->size};
+    if (sigsetjmp(guard.jump, 0) == 0) {
+        fs_guard_begin(&guard);
+        copy_rows(from);
+    } else {
+        snprintf(from->message, MESSAGE_BYTES, UNREADABLE);
+    }
+    fs_guard_end();
 }
 
 static void read_image(void *task, int64_t item, Memory *memory) {
@@ -32,16 +45,12 @@ static void read_image(void *task, int64_t item, Memory *memory) {
     if (fs_check_sample(source, item) || fs_check_box(source, item, box) || check_room(images, item)) return;
     const Sample *sample = &source->samples[item];
     const ptrdiff_t stride = 3 * (ptrdiff_t)images->width;
-    uint8_t *image = images->out + item * images->height * stride;
-    if (!sample->jpeg) {
-        copy_rows(fs_payload(source, item), 3 * (ptrdiff_t)sample->width, box, image, stride);
-        return;
-    }
     Decoding decoding = {.bytes = fs_payload(source, item), .size = sample->bytes, .height = sample->height,
                          .width = sample->width, .box = {box[0], box[1], box[0] + box[2], box[1] + box[3]},
-                         .shrink = 1, .image = image, .stride = stride, .scratch = &memory->pixels,
-                         .message = source->messages[item]};
-    fs_decode(&decoding);
+                         .shrink = 1, .image = images->out + item * images->height * stride, .stride = stride,
+                         .scratch = &memory->pixels, .message = source->messages[item]};
+    if (sample->jpeg) fs_decode(&decoding);
+    else copy_raw(&decoding);
 }
 
 /* Number of samples that failed. */

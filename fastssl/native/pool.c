@@ -56,9 +56,10 @@ Pool *fs_pool_open(int32_t threads) {
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wanted, NULL);
     pthread_cond_init(&pool->finished, NULL);
-    sigset_t all, before; /* signals are for the interpreter's own threads */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    sigset_t others, before; /* signals are for the interpreter's own threads, but for the one that guard.c waits for */
+    sigfillset(&others);
+    sigdelset(&others, SIGBUS);
+    pthread_sigmask(SIG_SETMASK, &others, &before);
     if (pool->handles)
         while (pool->threads < threads && !pthread_create(&pool->handles[pool->threads], NULL, serve, pool))
             pool->threads++;

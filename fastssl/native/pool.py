@@ -4,7 +4,7 @@ import ctypes
 import os
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int32, UInt8
@@ -20,6 +20,8 @@ class Pool:
     Memory: per thread, the largest decoded region so far (3 bytes per pixel) and some rows of it. A pool does not
     outlive a fork.
     """
+
+    kind: Literal["native"] = "native"
 
     def __init__(self, num_threads: int) -> None:
         """Starts `num_threads` (1-1024); raises `InputError` where the library or a thread is not to be had."""
@@ -50,10 +52,12 @@ class Pool:
         """Writes all views of a batch; returns when they are done, with the samples that failed.
 
         `samples` comes from `describe_samples`; its offsets count from the start of `source`, usually a mapped file.
-        The rows of a failing sample keep what they held. Damaged or cut-off data, a size that differs from the
-        entry's, a crop or payload outside its bounds are failures; a bit that flipped inside compressed data without
-        breaking it cannot be seen. `scaled` decodes at 1/2, 1/4 or 1/8 of the size where every crop of a sample still
-        shrinks that much: quicker, and no longer equal to torchvision's resize of the whole image.
+        The rows of a failing sample keep what they held, unless its file became unreadable midway. Damaged or cut-off
+        data, a size that differs from the entry's, a crop or payload outside its bounds, a mapped file that is cut off
+        or fails while it is read are failures; not so a bit that flipped inside compressed data without breaking it,
+        and raw pixels in the last page of a file that was cut off, which read as zeros. `scaled` decodes at 1/2, 1/4
+        or 1/8 of the size where every crop of a sample still shrinks that much: quicker, and no longer equal to
+        torchvision's resize of the whole image.
         Wrong arrays raise `InputError`.
         """
         check_crops(source, samples, views)

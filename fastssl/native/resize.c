@@ -6,70 +6,13 @@
  * Traffic per view of s px from a crop of h x w: 3 h w bytes read, 3 s^2 written; 32 w bytes (64 w with AVX-512) lie in
  * between and stay in the first cache.
  */
-#include "resize.h"
+#include "filter.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static double triangle(double x) { return x < 1 ? 1 - x : 0; }
-
-/* Keys 1981, "Cubic convolution interpolation for digital image processing", with a = -.5. */
-static double keys(double x) {
-    if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
-    if (x < 2) return ((-0.5 * x + 2.5) * x - 4) * x + 2;
-    return 0;
-}
-
 static int whole_below(double x) { return (int)x - (x < (int)x); }
-
-typedef struct {
-    double start, length; /* of the crop along this direction */
-    int extent;           /* pixels of the region from the first that the crop touches */
-    int size, cubic, flip;
-    int align;            /* filters begin at a multiple of this */
-} Axis;
-
-static double reach_of(const Axis *axis) {
-    double scale = axis->length / axis->size;
-    return (axis->cubic ? 2 : 1) * (scale > 1 ? scale : 1);
-}
-
-static int taps_of(const Axis *axis) { return (2 * (int)ceil(reach_of(axis)) + 2 + axis->align) & ~1; }
-
-/* Rounds `count` weights that add up to `total`; the largest takes what rounding leaves, so a flat image stays flat. */
-static void round_weights(const double *exact, int count, double total, int16_t *weights) {
-    const double one = 1 << WEIGHT_BITS, gain = one / total;
-    int left = 1 << WEIGHT_BITS, largest = 0;
-    for (int t = 0; t < count; t++) {
-        weights[t] = (int16_t)((int)(exact[t] * gain + (one * 4 + 0.5)) - (1 << WEIGHT_BITS) * 4);
-        left -= weights[t];
-        if (weights[t] > weights[largest]) largest = t;
-    }
-    weights[largest] = (int16_t)(weights[largest] + left);
-}
-
-/* Half-pixel centres; the filter widens when the crop shrinks, is cut at the crop's edge and normalised (as
- * aten/src/ATen/native/cpu/UpSampleKernel.cpp defines it). */
-static void fill(Filter *filter, const Axis *axis, double *exact) {
-    const double scale = axis->length / axis->size, reach = reach_of(axis), squeeze = scale > 1 ? 1 / scale : 1;
-    memset(filter->weights, 0, sizeof(int16_t) * (size_t)filter->taps * (size_t)axis->size);
-    for (int i = 0; i < axis->size; i++) {
-        const double centre = axis->start + scale * (i + 0.5);
-        int low = centre - reach + 0.5 > 0 ? (int)(centre - reach + 0.5) : 0, high = (int)(centre + reach + 0.5);
-        if (high > axis->extent) high = axis->extent;
-        double total = 0;
-        for (int t = low; t < high; t++) {
-            const double x = fabs((t + 0.5 - centre) * squeeze);
-            total += exact[t - low] = axis->cubic ? keys(x) : triangle(x);
-        }
-        const int at = axis->flip ? axis->size - 1 - i : i, skip = low % axis->align;
-        round_weights(exact, high - low, total, filter->weights + (size_t)at * (size_t)filter->taps + skip);
-        filter->first[at] = low - skip;
-        filter->counts[at] = high - low + skip;
-        if (filter->counts[at] > filter->most) filter->most = filter->counts[at];
-    }
-}
 
 void *reserve(Scratch *scratch, size_t bytes) {
     if (bytes > scratch->bytes) {
@@ -126,7 +69,7 @@ static void filter_columns(const int16_t *line, const Filter *across, int size, 
     }
 }
 
-const Path PLAIN_PATH = {1, filter_rows, copy_line, filter_columns};
+const Path PLAIN_PATH = {1, fs_fill, filter_rows, copy_line, filter_columns};
 
 static const Path *chosen;
 
@@ -152,7 +95,7 @@ static size_t round_up(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
 typedef struct {
     Filter down, across;
     int16_t *woven, *lines;
-    double *exact;
+    void *filling;
     size_t line_values;
 } Layout;
 
@@ -164,7 +107,7 @@ static void *cut(uintptr_t *at, size_t bytes) {
 
 static Filter cut_filter(uintptr_t *at, const Axis *axis) {
     const size_t slots = (size_t)axis->size;
-    const int32_t taps = taps_of(axis);
+    const int32_t taps = fs_taps(axis);
     int32_t *index = cut(at, 2 * sizeof(int32_t) * slots);
     return (Filter){index, index + slots, cut(at, sizeof(int16_t) * slots * (size_t)taps), taps, 0};
 }
@@ -174,12 +117,12 @@ static Filter cut_filter(uintptr_t *at, const Axis *axis) {
  */
 static uintptr_t lay_out(Layout *layout, uintptr_t at, const Axis *down, const Axis *across, size_t values) {
     const size_t line_bytes = round_up(sizeof(int16_t) * (values + 96));
-    const size_t pixels = values / 3 + (size_t)taps_of(across) + 2;
-    const int down_taps = taps_of(down), across_taps = taps_of(across);
+    const size_t pixels = values / 3 + (size_t)fs_taps(across) + 2;
+    const size_t filling = fs_fill_bytes(down), filling_across = fs_fill_bytes(across);
     layout->line_values = line_bytes / sizeof(int16_t);
     layout->woven = cut(&at, 32 * pixels);
     layout->lines = cut(&at, 4 * line_bytes);
-    layout->exact = cut(&at, sizeof(double) * (size_t)(down_taps > across_taps ? down_taps : across_taps));
+    layout->filling = cut(&at, filling > filling_across ? filling : filling_across);
     layout->down = cut_filter(&at, down);
     layout->across = cut_filter(&at, across);
     return at;
@@ -201,11 +144,26 @@ static void pass(const Region *region, ptrdiff_t corner, int values, Layout *lay
     }
 }
 
+/* What the passes give where a crop has the view's size already. */
+static void copy(const uint8_t *from, ptrdiff_t stride, int size, int flip, uint8_t *out) {
+    const size_t row = 3 * (size_t)size;
+    for (int y = 0; y < size; y++, from += stride, out += row) {
+        if (!flip) memcpy(out, from, row);
+        else
+            for (size_t x = 0; x < row; x += 3) memcpy(out + row - 3 - x, from + x, 3);
+    }
+}
+
 int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scratch) {
     const int top = whole_below(crop->top), left = whole_below(crop->left), size = crop->size;
     int height = (int)ceil(crop->top + crop->height) - top, width = (int)ceil(crop->left + crop->width) - left;
     if (top + height > region->height) height = region->height - top;
     if (left + width > region->width) width = region->width - left;
+    const ptrdiff_t corner = top * region->stride + 3 * (ptrdiff_t)left;
+    if (crop->top == top && crop->left == left && crop->height == size && crop->width == size) {
+        copy(region->pixels + corner, region->stride, size, crop->flip, out);
+        return 0;
+    }
     const Axis down = {crop->top - top, crop->height, height, size, crop->cubic, 0, 1};
     const Axis across = {crop->left - left, crop->width, width, size, crop->cubic, crop->flip, 2};
     const size_t values = 3 * (size_t)width;
@@ -213,9 +171,9 @@ int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scr
     void *memory = reserve(scratch, lay_out(&layout, 0, &down, &across, values));
     if (!memory) return -1;
     lay_out(&layout, (uintptr_t)memory, &down, &across, values);
-    memset(layout.woven, 0, (size_t)((char *)layout.exact - (char *)layout.woven));
-    fill(&layout.down, &down, layout.exact);
-    fill(&layout.across, &across, layout.exact);
-    pass(region, top * region->stride + 3 * (ptrdiff_t)left, (int)values, &layout, size, out);
+    memset(layout.woven, 0, (size_t)((char *)layout.filling - (char *)layout.woven));
+    chosen->fill(&layout.down, &down, layout.filling);
+    chosen->fill(&layout.across, &across, layout.filling);
+    pass(region, corner, (int)values, &layout, size, out);
     return 0;
 }

@@ -41,9 +41,12 @@ typedef struct {
     int32_t most;     /* largest of `counts` */
 } Filter;
 
-/* How a processor does the two passes. */
+typedef struct Axis Axis; /* of filter.h */
+
+/* How a processor makes the weights and does the two passes. */
 typedef struct {
     int lanes; /* output rows made at once */
+    void (*fill)(Filter *filter, const Axis *axis, void *scratch);
     /* One row between the passes: `values` numbers with BETWEEN_BITS below the point. */
     void (*filter_rows)(const Region *region, ptrdiff_t corner, const Filter *down, int row, int values, int16_t *line);
     /* `lanes` rows side by side, as the second pass reads them. `lines` are `line_values` apart. */

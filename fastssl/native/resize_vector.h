@@ -117,4 +117,4 @@ TARGET static void NAME(filter_columns)(const int16_t *woven, const Filter *acro
     }
 }
 
-const Path NAME(PATH) = {LANES, NAME(filter_rows), NAME(weave), NAME(filter_columns)};
+const Path NAME(PATH) = {LANES, fs_fill_avx2, NAME(filter_rows), NAME(weave), NAME(filter_columns)};

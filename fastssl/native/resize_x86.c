@@ -1,5 +1,5 @@
 /* resize_vector.h for AVX2 and for AVX-512 with VNNI; resize.c asks the processor which it has. */
-#include "resize.h"
+#include "filter.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,5 +1,6 @@
 /* Each image is read and decoded once, and all its views are cut from what was decoded. */
 #include "batch.h"
+#include "guard.h"
 
 #include <stdio.h>
 
@@ -61,6 +62,25 @@ static void cut_views(const Crops *crops, int64_t item, const Decoding *from, Me
     }
 }
 
+static void cut_from_jpeg(const Crops *crops, int64_t item, Decoding *decoding, Memory *memory) {
+    decoding->box = union_of(crops, item);
+    decoding->shrink = shrink_of(crops, item);
+    if (fs_decode(decoding) == 0) cut_views(crops, item, decoding, memory);
+}
+
+static void cut_from_raw(const Crops *crops, int64_t item, Decoding *decoding, Memory *memory) {
+    Guard guard = {.bytes = decoding->bytes, .size = decoding->size};
+    decoding->region = (Region){decoding->bytes, decoding->bytes + decoding->size, 3 * (ptrdiff_t)decoding->width,
+                                decoding->height, decoding->width};
+    if (sigsetjmp(guard.jump, 0) == 0) {
+        fs_guard_begin(&guard);
+        cut_views(crops, item, decoding, memory);
+    } else {
+        snprintf(decoding->message, MESSAGE_BYTES, UNREADABLE);
+    }
+    fs_guard_end();
+}
+
 static void make_views(void *task, int64_t item, Memory *memory) {
     const Crops *crops = task;
     if (check(crops, item)) return;
@@ -68,15 +88,7 @@ static void make_views(void *task, int64_t item, Memory *memory) {
     Decoding decoding = {.bytes = fs_payload(&crops->source, item), .size = sample->bytes, .height = sample->height,
                          .width = sample->width, .shrink = 1, .scratch = &memory->pixels,
                          .message = crops->source.messages[item]};
-    if (sample->jpeg) {
-        decoding.box = union_of(crops, item);
-        decoding.shrink = shrink_of(crops, item);
-        if (fs_decode(&decoding)) return;
-    } else {
-        decoding.region = (Region){decoding.bytes, decoding.bytes + decoding.size, 3 * (ptrdiff_t)sample->width,
-                                   sample->height, sample->width};
-    }
-    cut_views(crops, item, &decoding, memory);
+    (sample->jpeg ? cut_from_jpeg : cut_from_raw)(crops, item, &decoding, memory);
 }
 
 /* Number of samples that failed. */

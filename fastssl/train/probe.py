@@ -28,7 +28,7 @@ class Prober:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.recipe = parts, parts.recipe
         view = parts.specs[0]
-        plain = ViewSpec.plain(view.size, self.recipe.probe.central)
+        plain = ViewSpec.plain(view.size, self.recipe.probe.probe_central)
         self.spec = dataclasses.replace(plain, mean=view.mean, std=view.std)
         self.skipped = 0
         """Damaged images that the last probe did without."""
@@ -39,7 +39,7 @@ class Prober:
     def protocol(self) -> str:
         """The measurement in words; two numbers with different protocols do not belong on one axis."""
         probe = self.recipe.probe
-        square = "" if probe.central == 1.0 else f"; central {probe.central:g} of the shorter side"
+        square = "" if probe.probe_central == 1.0 else f"; central {probe.probe_central:g} of the shorter side"
         words = protocol(knn_k=probe.knn_k, knn_temperature=probe.knn_temperature)
         return f"{words}{square}; {probe.test_split} split"
 

@@ -1,4 +1,7 @@
-"""Pools and single views for the native decoder; without the compiled library these tests are skipped, saying why."""
+"""Pools and single views: each test that takes one runs with the C pool and with the plain one.
+
+Without the compiled library the C pool's tests are skipped, saying why.
+"""
 
 from collections.abc import Iterator
 
@@ -6,23 +9,34 @@ import numpy as np
 import pytest
 
 from fastssl import native
-from tests.native.images import Cut, one_batch
+from fastssl.data.jpeg import decode_jpeg
+from fastssl.native.plain import PlainPool
+from tests.native.images import AnyPool, Cut, OpenPool, one_batch
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def needs_library() -> None:
     if reason := native.available():
         pytest.skip(reason)
 
 
+@pytest.fixture(params=["native", "plain"])
+def open_pool(request: pytest.FixtureRequest) -> OpenPool:
+    """`open_pool(num_threads)`."""
+    if request.param == "plain":
+        return lambda num_threads: PlainPool(num_threads, decode_jpeg)
+    request.getfixturevalue("needs_library")
+    return native.Pool
+
+
 @pytest.fixture
-def pool() -> Iterator[native.Pool]:
-    with native.Pool(2) as threads:
+def pool(open_pool: OpenPool) -> Iterator[AnyPool]:
+    with open_pool(2) as threads:
         yield threads
 
 
 @pytest.fixture
-def cut(pool: native.Pool) -> Cut:
+def cut(pool: AnyPool) -> Cut:
     """One view of one image: (image, (height, width), box, size, flip, interpolation) to (size, size, 3)."""
 
     def make(

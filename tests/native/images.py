@@ -1,14 +1,17 @@
 """Images and batches of them for the tests of the native decoder."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from fastssl import native
+from fastssl.native.plain import PlainPool
 
+AnyPool = native.Pool | PlainPool
+OpenPool = Callable[[int], AnyPool]
 Cut = Callable[..., np.ndarray]
 """What the fixture `cut` gives."""
 SUBSAMPLINGS = {"4:4:4": 0, "4:2:2": 1, "4:2:0": 2}
@@ -34,7 +37,7 @@ def whole_decode(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def one_batch(images: list[bytes | np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+def one_batch(images: Sequence[bytes | np.ndarray], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """The bytes of a file that holds the images, JPEG or raw, one after another, and its samples."""
     payloads = [image if isinstance(image, bytes) else image.tobytes() for image in images]
     lengths = np.array([len(payload) for payload in payloads])

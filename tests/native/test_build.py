@@ -12,11 +12,6 @@ from fastssl.errors import InputError
 from fastssl.native import build, library
 
 
-@pytest.fixture(autouse=True)
-def needs_library() -> None:
-    """These tests need none."""
-
-
 @pytest.fixture
 def fresh_load() -> Iterator[None]:
     library.load.cache_clear()

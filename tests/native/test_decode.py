@@ -1,6 +1,7 @@
 """What is decoded for some crops equals what a whole decode gives there."""
 
 import io
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fastssl import native
-from tests.native.images import SUBSAMPLINGS, Cut, as_jpeg, one_batch, textured, whole_decode
+from tests.native.images import SUBSAMPLINGS, AnyPool, Cut, OpenPool, as_jpeg, one_batch, textured, whole_decode
 from tests.native.test_region_resize import LEVELS, torchvision_view
 
 SIZES = [(97, 131), (128, 96), (200, 333), (17, 23), (8, 8), (1, 1), (3, 70), (70, 3)]
@@ -42,7 +43,7 @@ def test_region_equals_the_whole_decode(cut: Cut, height: int, width: int, sampl
 
 @pytest.mark.parametrize("sampling", SUBSAMPLINGS)
 @pytest.mark.parametrize("options", [{"restart_marker_blocks": 5}, {"restart_marker_rows": 1}, {"progressive": True}])
-def test_region_of_other_codings_equals_the_whole_decode(cut: Cut, sampling: str, options: dict[str, int]):
+def test_region_of_other_codings_equals_the_whole_decode(cut: Cut, sampling: str, options: dict[str, Any]):
     data = as_jpeg(textured(150, 211), subsampling=SUBSAMPLINGS[sampling], **options)
     assert_regions_equal(cut, data, 150, 211)
 
@@ -73,7 +74,7 @@ def test_every_place_of_a_small_box_equals_the_whole_decode(cut: Cut, sampling: 
             assert (cut(data, (120, 152), (top, left, 8, 8), 8) == whole[top : top + 8, left : left + 8]).all()
 
 
-def test_many_views_of_one_image_equal_each_alone(pool: native.Pool, cut: Cut):
+def test_many_views_of_one_image_equal_each_alone(pool: AnyPool, cut: Cut):
     data = as_jpeg(textured(240, 320))
     boxes = [(10, 20, 100, 90), (0, 200, 60, 120), (180, 300, 60, 20), (5, 6, 230, 310)]
     sizes = [64, 32, 17, 96]
@@ -106,7 +107,7 @@ def test_scaled_decode_is_taken_where_the_crop_shrinks_enough(cut: Cut, shrink: 
         assert (got == small[top // shrink :, left // shrink :][:side, :side]).all()
 
 
-def test_scaled_decode_is_not_taken_where_one_crop_shrinks_less(pool: native.Pool):
+def test_scaled_decode_is_not_taken_where_one_crop_shrinks_less(pool: AnyPool):
     data = as_jpeg(textured(512, 768))
     source, samples = one_batch([data], (512, 768))
     boxes = [(0, 0, 256, 256), (0, 0, 127, 200)]
@@ -126,7 +127,7 @@ def test_scaled_decode_resizes_between_its_pixels(cut: Cut):
     assert np.abs(cut(data, (400, 400), box, 64, scaled=True) - exact).max() < 2.0
 
 
-def test_views_do_not_depend_on_threads_or_batch():
+def test_views_do_not_depend_on_threads_or_batch(open_pool: OpenPool):
     rng = np.random.default_rng(3)
     images = [textured(100, 140, seed) if seed % 3 else as_jpeg(textured(100, 140, seed)) for seed in range(50)]
     boxes = np.stack([rng.integers(0, 40, 50), rng.integers(0, 40, 50), rng.integers(1, 60, 50),
@@ -135,7 +136,7 @@ def test_views_do_not_depend_on_threads_or_batch():
 
     def views(threads: int, step: int) -> np.ndarray:
         out = np.zeros((50, 48, 48, 3), np.uint8)
-        with native.Pool(threads) as pool:
+        with open_pool(threads) as pool:
             for at in range(0, 50, step):
                 part = slice(at, at + step)
                 assert pool.make_crops(source, samples[part], [native.View(boxes[part], out[part])]) == []

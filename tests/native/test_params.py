@@ -8,14 +8,14 @@ from fastssl import native
 from fastssl.augment.resize import crop_resize
 from fastssl.augment.sample import sample_views
 from fastssl.views import OFF, ViewKey, ViewSpec
-from tests.native.images import as_jpeg, one_batch, textured, whole_decode
+from tests.native.images import AnyPool, as_jpeg, one_batch, textured, whole_decode
 from tests.native.test_region_resize import LEVELS
 
 SHAPE = (180, 240)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_views_of_a_table_equal_the_reference(pool: native.Pool, interpolation: str):
+def test_views_of_a_table_equal_the_reference(pool: AnyPool, interpolation: str):
     images = [as_jpeg(textured(*SHAPE, seed)) for seed in range(8)]
     specs = [ViewSpec(**{**OFF, "size": size, "interpolation": interpolation, "flip_p": 0.5}) for size in (64, 64, 32)]
     params = sample_views(specs, ViewKey(0, 0, 0, torch.arange(8)), *SHAPE)

@@ -8,10 +8,10 @@ import torch
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
-from fastssl import native
 from fastssl.native.library import load
-from tests.native.images import Cut, textured
+from tests.native.images import AnyPool, Cut, textured
 
+pytestmark = pytest.mark.parametrize("open_pool", ["native"], indirect=True)  # the plain one equals it bit for bit
 MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BICUBIC}
 # (image height, width), crop, size: shrinking, growing, both, one pixel, one row, a long filter, sizes not of four.
 CASES = [
@@ -34,7 +34,7 @@ def torchvision_view(image: np.ndarray, box: tuple[int, int, int, int], size: in
 
 
 @pytest.fixture(params=[0, 1, 2], ids=["plain", "avx2", "avx512"])
-def instructions(request: pytest.FixtureRequest) -> Iterator[int]:
+def instructions(needs_library: None, request: pytest.FixtureRequest) -> Iterator[int]:
     library = load()
     assert not isinstance(library, str)
     if library.fs_choose_path(request.param) != request.param:
@@ -62,7 +62,7 @@ def test_resize_of_a_flat_image_is_flat(cut: Cut, instructions: int, value: int,
 
 
 @pytest.mark.parametrize("interpolation", MODES)
-def test_resize_is_the_same_with_all_instructions(pool: native.Pool, cut: Cut, interpolation: str):
+def test_resize_is_the_same_with_all_instructions(pool: AnyPool, cut: Cut, interpolation: str):
     library, rng = load(), np.random.default_rng(2)
     assert not isinstance(library, str)
     try:
@@ -85,3 +85,12 @@ def test_flip_mirrors_the_view_exactly(cut: Cut, instructions: int, size: int):
     image = textured(40, 57)
     plain, flipped = (cut(image, (40, 57), (3, 5, 30, 41), size, flip=flip) for flip in (False, True))
     assert (flipped == plain[:, ::-1]).all()
+
+
+@pytest.mark.parametrize("interpolation", MODES)
+@pytest.mark.parametrize("size", [1, 17, 32])
+def test_a_crop_of_the_views_size_is_copied(cut: Cut, size: int, interpolation: str):
+    image, box = textured(40, 57), (3, 5, size, size)
+    pixels = image[3 : 3 + size, 5 : 5 + size]
+    assert (cut(image, (40, 57), box, size, interpolation=interpolation) == pixels).all()
+    assert (cut(image, (40, 57), box, size, flip=True, interpolation=interpolation) == pixels[:, ::-1]).all()

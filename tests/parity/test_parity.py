@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from torchvision.transforms import functional
 
+from fastssl import native
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.data.served import serve
@@ -16,7 +17,7 @@ from fastssl.errors import InputError
 from fastssl.parity import ParityReport, ParityRow, check_pipeline, run_parity
 from fastssl.parity.reference import draw_reference, torchvision_crops, torchvision_views
 from fastssl.parity.statistics import coordinate_ramp, ks_bound, ks_distance, pixel_statistics, read_crops
-from fastssl.views import ViewSpec
+from fastssl.views import CROP_AT, FLIP_AT, ViewSpec
 
 NUM_IMAGES = 256
 
@@ -125,9 +126,39 @@ def test_every_loader_has_parity(tiny_beton, mode):
         tiny_beton(40, 32, 32, mode), backend="reference", num_images=40, num_workers=1, progress=lines.append
     )
     assert report.ok, report.lines(failures_only=True)
-    assert {row.loader for row in report.rows} == {"ffcv", "resident", "folder"}
-    assert len(lines) == 4
+    assert {row.loader for row in report.rows} == {"crops", "images", "resident", "ffcv", "folder"}
+    assert len(lines) == 6
     assert (report.num_images, report.views, report.dataset) == (40, 2, "tiny")
+
+
+def _without_flips(views):
+    kept = np.arange(views[0].crops.shape[1], dtype=np.int32) != FLIP_AT
+    return [replace(view, crops=view.crops * kept) for view in views]
+
+
+def _moved(views):
+    crops = [view.crops.copy() for view in views]
+    for crop in crops:
+        crop[:, CROP_AT + 1] = 0  # of any crop: the left edge
+    return [replace(view, crops=crop) for view, crop in zip(views, crops, strict=True)]
+
+
+BROKEN_CUTS = {
+    "never flipped": (_without_flips, {"flip rate", "pixel distance"}),
+    "crops at the edge": (_moved, {"crop left", "pixel distance"}),
+}
+
+
+@pytest.mark.parametrize(("change", "statistics"), BROKEN_CUTS.values(), ids=BROKEN_CUTS)
+def test_a_loader_that_cuts_wrongly_is_caught(tiny_beton, monkeypatch, change, statistics):
+    make_crops = native.Pool.make_crops
+
+    def broken(pool, source, samples, views, *, scaled=False):
+        return make_crops(pool, source, samples, change(views), scaled=scaled)
+
+    monkeypatch.setattr(native.Pool, "make_crops", broken)
+    report = run_parity(tiny_beton(NUM_IMAGES), ["crops"], backend="reference", num_workers=1)
+    assert statistics <= {row.statistic for row in report.rows if not row.ok}
 
 
 def test_parity_of_odd_sizes_blur_and_solarize(tiny_beton):
