@@ -62,8 +62,8 @@ def verdict(pipeline: Pipeline) -> str:
     if limit.name == "step":
         return f"limit: step, {pipeline.share(limit):.0%} of an image's time. {_headroom(pipeline)}"
     if pipeline.full == "cores":
-        return (f"limit: {limit.name}, {pipeline.share(limit):.0%} of the CPU time of an image "
-                f"({1e3 * limit.cost.cpu_s:.2f} ms); the cores do {pipeline.images_per_s:,.0f} images/s in all")  # fmt: skip
+        spent = f"{pipeline.share(limit):.0%} of the CPU time of an image ({1e3 * limit.cost.cpu_s:.2f} ms)"
+        return f"limit: {limit.name}, {spent}; the cores do {pipeline.images_per_s:,.0f} images/s in all"
     busy, part = pipeline.busy_s()[pipeline.full], pipeline.part_s(limit)
     where = {"loader": "loader's threads", "copy": "copy to the device", "trainer": "device"}[pipeline.full]
     return (f"limit: {limit.name}, {part / busy:.0%} of what the {where} spend on an image"

@@ -11,8 +11,8 @@ long as the resource that it keeps busy longest:
 - `cores`: on a CPU all stages share the cores, so there the CPU time of all of them, over the cores that were to be
   had, is a resource of its own. With as many loader threads as cores it is the one that is full.
 
-On a CPU the loader's threads are charged the CPU time of decoding and resizing, a core each, and not its wall time: other
-programs stretch the latter several times and the former hardly. Reading counts by the clock, as it may wait for a disk.
+On a CPU the loader's threads are charged the CPU time of decoding and resizing, a core each, and not its wall time:
+other programs stretch the latter several times and the former hardly. Reading goes by the clock, as it may wait.
 
 The stage that takes most of the full resource limits the pipeline. Every cost is measured alone; what stages do to one
 another (caches, memory bandwidth, clocks) is not in the model, so its prediction stands beside a measured rate.

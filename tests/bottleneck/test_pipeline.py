@@ -1,5 +1,7 @@
 """The model of the pipeline, with made-up costs: which stage limits, how fast it goes, what a change gains."""
 
+from dataclasses import replace
+
 import pytest
 
 from fastssl.bottleneck.advice import LEAST_GAIN, Change, advise, verdict
@@ -42,7 +44,7 @@ def test_each_stage_can_limit_on_a_gpu(changed, limit, rate):
 
 
 def test_on_a_cpu_costs_add_up():
-    pipeline = Pipeline(stages(read=0.1, decode=0.6, resize=0.2, augment=0.3, step=0.4), cores=2.0)
+    pipeline = Pipeline(stages(read=0.1, decode=0.6, resize=0.2, augment=0.3, step=0.4), cores=2.0, workers=2)
     assert pipeline.images_per_s == pytest.approx(1e3 / 1.6)
     assert (pipeline.full, pipeline.limit.name) == ("cores", "decode")
     assert pipeline.share(pipeline.limit) == pytest.approx(0.6 / 1.6)
@@ -59,13 +61,15 @@ def test_too_few_loader_threads_limit_even_on_a_cpu_with_idle_cores():
     assert advice.images_per_s == pytest.approx(500)
 
 
-def test_other_programs_stretch_the_clock_of_a_cpu_and_not_the_model():
-    """Twice the wall time for the same work leaves the CPU's stages as they are, but for the cores that are left."""
+def test_beside_other_programs_the_same_stage_limits_however_they_stretch_its_clock():
     alone = Pipeline(stages(decode=0.6, step=0.5), cores=2.0, workers=2)
-    beside = [Stage(one.name, Cost(3 * one.cost.wall_s, one.cost.cpu_s), one.resource) for one in alone.stages]
-    disturbed = Pipeline(tuple(beside), cores=2.0, workers=2)
-    assert alone.busy_s()["loader"] == disturbed.busy_s()["loader"]
+    factors = {"decode": 2.0, "step": 4.0}
+    beside = [
+        replace(one, cost=Cost(factors.get(one.name, 1) * one.cost.wall_s, one.cost.cpu_s)) for one in alone.stages
+    ]
+    disturbed = Pipeline(tuple(beside), cores=0.5, workers=2)
     assert alone.limit.name == disturbed.limit.name == "decode"
+    assert disturbed.images_per_s == pytest.approx(alone.images_per_s / 4)
 
 
 def test_bound_is_what_is_left_without_the_named_stages():
@@ -91,7 +95,7 @@ def test_gain_ends_where_the_next_resource_is_full():
 
 
 def test_gain_on_a_cpu_is_that_of_the_whole_sum():
-    pipeline = Pipeline(stages(read=0.1, decode=0.6, resize=0.2, augment=0.3, step=0.4), cores=2.0)
+    pipeline = Pipeline(stages(read=0.1, decode=0.6, resize=0.2, augment=0.3, step=0.4), cores=2.0, workers=2)
     (advice,) = advise(pipeline, [change("half", 0.3)])
     assert advice.gain == pytest.approx(1.6 / 1.3 - 1)
 
@@ -126,7 +130,7 @@ def test_when_the_step_limits_only_the_step_is_advised_on():
     ],
 )
 def test_verdict_names_limit_and_room(costs, cores, words):
-    assert words in verdict(Pipeline(stages(**costs), cores))
+    assert words in verdict(Pipeline(stages(**costs), cores, workers=2))
 
 
 def test_what_one_measurement_adds_to_another_is_never_negative():
