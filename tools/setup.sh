@@ -32,6 +32,6 @@ say "installing Python packages into $VENV (torch is large: some minutes on a fi
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check 'pip>=25.1'  # the first that reads dependency groups
 "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt -e . --group dev
 "$VENV/bin/python" -c 'import ffcv, torch, fastssl' || { say "the installed packages do not import; see the error above"; exit 1; }
-"$VENV/bin/python" -c 'import sys; from fastssl import native; sys.exit(native.available())' || say "fastssl.native is not compiled (see above); nothing else needs it yet"
+"$VENV/bin/python" -c 'import sys; from fastssl import native; sys.exit(native.available())' || say "fastssl.native is not compiled (see above); loaders take the slower plain pool"
 touch "$VENV/.ready"
 say "ready: $VENV/bin/fastssl doctor"

@@ -10,6 +10,7 @@ from jaxtyping import Int32, Int64, UInt8
 from fastssl import native
 from fastssl.data.beton import BetonFile
 from fastssl.data.buffers import Buffers
+from fastssl.data.decoder import AnyPool
 from fastssl.data.format import MODE_JPG
 from fastssl.errors import InputError
 from fastssl.types import Draw
@@ -22,7 +23,7 @@ class Cutter(Protocol):
     """Makes arrays of `buffers` from samples of a file; rows of samples that failed hold anything."""
 
     def __call__(
-        self, pool: native.Pool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
+        self, pool: AnyPool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
     ) -> Made: ...
 
     @property
@@ -57,7 +58,7 @@ class CropCutter:
         return sum(3 * spec.size**2 for spec in self.specs)
 
     def __call__(
-        self, pool: native.Pool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
+        self, pool: AnyPool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
     ) -> Made:
         assert draw is not None, "crops are drawn before they are cut"
         outs = [buffers.take((self.batch_size, spec.size, spec.size, 3), len(source)) for spec in self.specs]
@@ -82,7 +83,7 @@ class ImageCutter:
         return 3 * self.height * self.width
 
     def __call__(
-        self, pool: native.Pool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
+        self, pool: AnyPool, beton: BetonFile, source: Int64[np.ndarray, "b"], draw: Draw | None, buffers: Buffers
     ) -> Made:
         out = buffers.take((self.batch_size, self.height, self.width, 3), len(source))
         boxes = whole_boxes(beton.sizes[source]) if draw is None else _around_crops(draw)
