@@ -10,7 +10,7 @@ from fastssl import native
 from fastssl.bottleneck.pipeline import Cost
 from fastssl.bottleneck.stored import Stored
 from fastssl.bottleneck.timing import measure, measure_once
-from fastssl.data.decoder import open_pool
+from fastssl.data.decoder import AnyPool, open_pool
 from fastssl.errors import InputError
 from fastssl.types import Draw
 
@@ -43,6 +43,8 @@ class Reading:
 class Decoding:
     """Costs of decoding with some number of threads; each includes taking the bytes from memory."""
 
+    decoder: str
+    """Which one, and why where it is not the native one."""
     threads: int
     whole: Cost
     """Of all of each image."""
@@ -75,10 +77,10 @@ def measure_decoding(stored: Stored, draw: Draw, threads: int, seconds: float, *
     """Decodes all images with `threads` threads of the loaders' decoder. Raises `InputError` for a damaged sample."""
     boxes = around_crops(draw)
     whole = np.concatenate((np.zeros_like(stored.sizes), stored.sizes), axis=1).astype(np.int32)
-    pool, _ = open_pool(threads)
+    pool, decoder = open_pool(threads)
     with pool:
         cost_of = lambda views: measure(lambda: _make(pool, stored, views, scaled), len(stored), seconds)
-        return Decoding(threads, cost_of(_corners(whole)), cost_of(_corners(boxes)), cost_of(views_of(draw)))
+        return Decoding(decoder, threads, cost_of(_corners(whole)), cost_of(_corners(boxes)), cost_of(views_of(draw)))
 
 
 def views_of(draw: Draw) -> list[native.View]:
@@ -111,7 +113,7 @@ def _empty(count: int, side: int) -> np.ndarray:
     return np.empty((count, side, side, 3), dtype=np.uint8)
 
 
-def _make(pool: native.Pool, stored: Stored, views: list[native.View], scaled: bool) -> None:
+def _make(pool: AnyPool, stored: Stored, views: list[native.View], scaled: bool) -> None:
     if failures := pool.make_crops(stored.source, stored.samples, views, scaled=scaled):
         raise InputError(f"sample {failures[0].sample} of those examined is damaged: {failures[0].message}; "
                          "`fastssl beton verify` names it")  # fmt: skip

@@ -81,7 +81,8 @@ class Report:
             f"reading   {reading.mb_per_s(reading.first):,.0f} MB/s at first, {reading.mb_per_s(reading.second):,.0f} "
             f"the second time: {cache}",
             f"decoding  {1e3 * one.whole.wall_s:.3f} ms for a whole image on one thread, {1e3 * one.region.wall_s:.3f} "
-            f"for what the crops need; {decoding.threads} threads do {scaling:.1f} times as many",
+            f"for what the crops need; {decoding.threads} threads do {scaling:.1f} times as many; "
+            f"decoder {decoding.decoder}",
         ]  # fmt: skip
 
     def rows(self) -> list[tuple[str, ...]]:
@@ -147,7 +148,8 @@ class Report:
             "reading": {name: _cost(getattr(reading, name)) for name in ("first", "second", "again")}
             | {"warm": reading.warm, "bytes_per_image": reading.bytes_per_image},
             "decoding": [
-                {"threads": one.threads} | {name: _cost(getattr(one, name)) for name in ("whole", "region", "crops")}
+                {"decoder": one.decoder, "threads": one.threads}
+                | {name: _cost(getattr(one, name)) for name in ("whole", "region", "crops")}
                 for one in decodings
             ],
             "loaders": {kind: _cost(flow.cost) for kind, flow in measured.loaders.items()},

@@ -9,10 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from fastssl import native
 from fastssl.augment import Drawer
-from fastssl.bottleneck import changes, examination, examine, step_changes
-from fastssl.bottleneck.decoding import measure_decoding
+from fastssl.bottleneck import changes, decoding, examination, examine, step_changes
 from fastssl.bottleneck.figure import draw
 from fastssl.bottleneck.pipeline import STAGES
 from fastssl.bottleneck.stored import stored_in, written_otherwise
@@ -31,12 +29,6 @@ from fastssl.views import ViewSpec
 from tests.conftest import picture
 
 SHORT_S = 0.002
-
-
-@pytest.fixture(autouse=True)
-def needs_library() -> None:
-    if reason := native.available():
-        pytest.skip(reason)
 
 
 def recipe(**fields) -> Recipe:
@@ -73,6 +65,12 @@ def test_every_loader_is_examined_and_the_document_is_whole(tiny_beton, tmp_path
     assert seen[-1] == (1, 1)
     assert [done for done, _ in seen[:-1]] == list(range(1, len(seen)))
     assert all(done <= total for done, total in seen)
+
+
+def test_without_the_native_decoder_it_examines_the_slow_path_and_says_so(tiny_beton, monkeypatch):
+    monkeypatch.setenv("FASTSSL_DECODER", "plain")
+    report = examine(str(tiny_beton(30)), recipe(), seconds=SHORT_S)
+    assert any("decoder plain" in line for line in report.facts())
 
 
 def test_images_of_several_sizes_without_labels_are_examined(mixed_beton):
@@ -176,12 +174,43 @@ def test_enlarged_views_are_those_of_smaller_crops():
     assert changes.enlarged(Drawer((ViewSpec.plain(16), ViewSpec.plain(4)), 0)(0, index, sizes)) == pytest.approx(1 / 6)
 
 
-def test_decoding_costs_are_of_growing_work(tiny_beton):
-    stored = stored_in(BetonFile(tiny_beton(12, 480, 400, "jpg")), np.arange(12))
-    draw_of_small_crops = stored.draw(Drawer((ViewSpec(size=64, crop_scale=(0.05, 0.1)),), 0))
-    decoding = measure_decoding(stored, draw_of_small_crops, 1, 0.1)
-    assert 0 < decoding.region.cpu_s < decoding.whole.cpu_s
-    assert decoding.region.cpu_s < decoding.crops.cpu_s
+class Recorder:
+    """A pool that makes nothing and remembers the boxes it was asked for: per call, one (b, 4) array per view."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def make_crops(self, source, samples, views, *, scaled):
+        self.asked.append([view.crops[:, :4].copy() for view in views])
+        return []
+
+
+def test_whole_region_and_crops_are_asked_of_the_decoder(tiny_beton, monkeypatch):
+    pool = Recorder()
+    monkeypatch.setattr(decoding, "open_pool", lambda threads: (pool, "none"))
+    stored = stored_in(BetonFile(tiny_beton(12, 48, 40, "jpg")), np.arange(12))
+    draw = stored.draw(recipe().drawer)
+    decoding.measure_decoding(stored, draw, 1, 1e-6)
+    distinct = [pool.asked[0]]
+    for call in pool.asked[1:]:
+        if not all(map(np.array_equal, call, distinct[-1])):
+            distinct.append(call)
+    whole, region, crops = distinct
+    drawn = [params.crop.numpy() for params in draw.params]
+    assert all(map(np.array_equal, crops, drawn))
+    assert (whole[0] == [0, 0, 1, 1]).all()
+    assert (whole[1] == [47, 39, 1, 1]).all()
+    first = np.minimum(drawn[0][:, :2], drawn[1][:, :2])
+    last = np.maximum(drawn[0][:, :2] + drawn[0][:, 2:], drawn[1][:, :2] + drawn[1][:, 2:]) - 1
+    assert (region[0][:, :2] == first).all()
+    assert (region[1][:, :2] == last).all()
+    assert (region[0][:, 2:] == 1).all()
 
 
 def test_step_is_tried_in_full_precision_on_a_cpu_and_other_backends_where_there_are_some(tiny_beton, monkeypatch):

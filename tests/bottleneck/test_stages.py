@@ -15,7 +15,7 @@ def cost(milliseconds):
 
 
 READING = Reading(first=cost(2.0), second=cost(0.05), again=cost(0.02), bytes_per_image=40_000)
-DECODING = Decoding(2, whole=cost(0.9), region=cost(0.7), crops=cost(1.0))
+DECODING = Decoding("native", 2, whole=cost(0.9), region=cost(0.7), crops=cost(1.0))
 MEASURED = Measured(
     reading=READING,
     from_disk=False,
@@ -62,7 +62,7 @@ def test_reading_from_the_disk_comes_on_top_of_decoding():
 
 
 def test_raw_pixels_are_not_decoded_and_their_cost_is_not_lost():
-    raw = Decoding(2, whole=cost(0.001), region=cost(0.001), crops=cost(0.25))
+    raw = Decoding("native", 2, whole=cost(0.001), region=cost(0.001), crops=cost(0.25))
     found = milliseconds("crops", replace(MEASURED, reading=replace(READING, again=cost(0.1)), decoding=raw))
     assert (found["read"], found["decode"], found["resize"]) == (0.1, 0.0, 0.15)
 

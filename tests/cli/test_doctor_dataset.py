@@ -2,7 +2,6 @@
 
 import pytest
 
-from fastssl import native
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.views import ViewSpec
@@ -20,8 +19,6 @@ def short_recipe(monkeypatch):
 
 
 def test_limit_table_and_document(fastssl, tiny_beton, tmp_path, short_recipe):
-    if reason := native.available():
-        pytest.skip(reason)
     path = tiny_beton(30, 48, 40, "jpg")
     outcome = fastssl("doctor", "--dataset", path, "--recipe", "demo-simclr", "--loader", "crops", "--workers", 1,
                       *SHORT, "--out", "doctor.svg", "--json")  # fmt: skip
