@@ -11,8 +11,9 @@ long as the resource that it keeps busy longest:
 - `cores`: on a CPU all stages share the cores, so there the CPU time of all of them, over the cores that were to be
   had, is a resource of its own. With as many loader threads as cores it is the one that is full.
 
-On a CPU the loader's threads are charged the CPU time of decoding and resizing, a core each, and not its wall time:
-other programs stretch the latter several times and the former hardly. Reading goes by the clock, as it may wait.
+On a CPU stages are charged CPU time and not wall time: other programs stretch the latter several times and the former
+hardly. A loader's thread then has a core at most, and the trainer all of them; reading alone goes by the clock, as it
+may wait for a disk.
 
 The stage that takes most of the full resource limits the pipeline. Every cost is measured alone; what stages do to one
 another (caches, memory bandwidth, clocks) is not in the model, so its prediction stands beside a measured rate.
@@ -37,6 +38,10 @@ class Cost:
     def beyond(self, other: "Cost") -> "Cost":
         """What is left when `other` is a part of this; two noisy measurements may leave nothing, never less."""
         return Cost(max(0.0, self.wall_s - other.wall_s), max(0.0, self.cpu_s - other.cpu_s))
+
+    def at_most(self, other: "Cost") -> "Cost":
+        """The smaller of each."""
+        return Cost(min(self.wall_s, other.wall_s), min(self.cpu_s, other.cpu_s))
 
 
 NOTHING = Cost(0.0, 0.0)
@@ -105,9 +110,9 @@ class Pipeline:
 
     def _busy_s(self, stage: Stage) -> float:
         """Seconds per image of the stage's own resource."""
-        if self.cores is None or stage.resource != "loader" or stage.name == "read":
+        if self.cores is None or (stage.resource == "loader" and stage.name == "read"):
             return stage.cost.wall_s
-        return stage.cost.cpu_s / min(self.workers, self.cores)
+        return stage.cost.cpu_s / (min(self.workers, self.cores) if stage.resource == "loader" else self.cores)
 
     def bound(self, names: tuple[str, ...]) -> float:
         """Images/s if the stages of these names cost nothing: no change to them can give more. inf if none is left."""

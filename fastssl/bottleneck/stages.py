@@ -57,6 +57,8 @@ def decoding_stages(kind: str, measured: Measured, decoding: Decoding, read: Cos
     read = measured.read if read is None else read
     in_memory = NOTHING if measured.from_disk else read  # decoding was measured on bytes in memory, and takes them
     decoded = decoding.whole if kind == "ffcv" else decoding.region
+    if kind == "crops":
+        decoded = decoded.at_most(decoding.crops)  # decoding for crops can be cheaper than without them: at a scale
     decode = decoded.beyond(in_memory)
     what = "whole images" if kind == "ffcv" else "region of all crops"
     stages = (

@@ -63,7 +63,7 @@ def test_too_few_loader_threads_limit_even_on_a_cpu_with_idle_cores():
 
 def test_beside_other_programs_the_same_stage_limits_however_they_stretch_its_clock():
     alone = Pipeline(stages(decode=0.6, step=0.5), cores=2.0, workers=2)
-    factors = {"decode": 2.0, "step": 4.0}
+    factors = {"decode": 2.0, "step": 40.0}
     beside = [
         replace(one, cost=Cost(factors.get(one.name, 1) * one.cost.wall_s, one.cost.cpu_s)) for one in alone.stages
     ]

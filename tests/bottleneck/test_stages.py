@@ -67,6 +67,12 @@ def test_raw_pixels_are_not_decoded_and_their_cost_is_not_lost():
     assert (found["read"], found["decode"], found["resize"]) == (0.1, 0.0, 0.15)
 
 
+def test_decoding_at_a_scale_is_not_charged_for_the_whole_resolution():
+    scaled = replace(MEASURED, decoding=replace(DECODING, crops=cost(0.4)))
+    found = milliseconds("crops", scaled)
+    assert (found["read"], found["decode"], found["resize"]) == (0.02, 0.38, 0.0)
+
+
 @pytest.mark.parametrize("kind", ["crops", "images", "ffcv", "resident"])
 def test_every_loader_has_the_six_stages_in_order(kind):
     assert tuple(stage.name for stage in stages_of(kind, MEASURED)) == STAGES
