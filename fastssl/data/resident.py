@@ -28,6 +28,8 @@ from fastssl.types import Batch, Draw, ViewDrawer
 
 _CHUNK_BYTES = 64 * 1024**2
 """Decoded pixels between two progress calls; on a GPU also the size of the host buffer."""
+ROOM = 0.9
+"""Share of the free memory that a set may take; the rest is left to the batches themselves."""
 
 
 class ResidentLoader:
@@ -67,7 +69,7 @@ class ResidentLoader:
 
     def _require_room(self, served: Served) -> None:
         needed, free = served.decoded_bytes, free_bytes(self.device)
-        if needed > 0.9 * free:  # the rest is left to the batches themselves
+        if needed > ROOM * free:
             raise InputError(
                 f"loader=resident needs {needed / 1e9:.2f} GB for {served.info.num_samples} decoded images and "
                 f"{self.device} has {free / 1e9:.2f} GB free; take loader=crops or a smaller fraction"
