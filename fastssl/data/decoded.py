@@ -5,7 +5,7 @@ pool of threads takes the samples of a batch in turn; a few batches are under wa
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,12 +89,17 @@ class DecodedLoader:
         steps = np.split(positions, cuts) if len(positions) else []
         pages = PageWindow(self._served, self._schedule, number)
         self._require_open()
+        if steps:
+            pages.reached(steps[0])
         made = make_ahead(self._threads, lambda step: self._make(number, step), steps, self._batches_ahead)
         try:
             for step in made:
                 pages.reached(step.positions)
                 yield self._to_device(step)
                 self._require_open()
+        except (CancelledError, RuntimeError):  # also what threads that were shut down have to say
+            self._require_open()
+            raise
         finally:
             made.close()
             pages.close()
@@ -106,15 +111,15 @@ class DecodedLoader:
     def _make(self, number: int, positions: Int64[np.ndarray, "b"]) -> _Step:
         """In a thread of its own; the work is the pool's."""
         beton, source = self._served.beton, self.source[positions]
-        beton.check_unchanged()
+        beton.check_unchanged()  # the plain pool does not survive a read beyond the end
         draw = self._views(number, positions, beton.sizes[source]) if self._views is not None else None
         arrays, failures = self._cutter(self._pool, beton, source, draw, self._buffers)
-        beton.check_unchanged()  # the end of a file that was cut off meanwhile reads as zeros
+        beton.check_unchanged()  # one that is cut off damages every sample beyond, and some read as zeros
         if not failures:
             return _Step(positions, draw, arrays, 0)
         kept = kept_rows(beton, source, failures, self._on_error)
         if not kept.any():
-            raise nothing_left(len(source))
+            raise nothing_left(beton, source)
         if draw is not None:
             draw = replace(draw, tables=draw.tables[:, torch.from_numpy(kept)])
         return _Step(positions[kept], draw, [array[kept] for array in arrays], len(failures))
@@ -139,6 +144,7 @@ class DecodedLoader:
         self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._pool.close()
+        self._buffers.clear()
 
     def describe(self) -> dict[str, Any]:
         return {

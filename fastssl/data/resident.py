@@ -55,6 +55,7 @@ class ResidentLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
+        self._beton = served.beton
         self._gather_images = gather
         self._on_error: OnError = on_error
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
@@ -88,7 +89,7 @@ class ResidentLoader:
                 host = part if part.device.type == "cpu" else torch.empty(part.shape, dtype=torch.uint8)
                 samples, boxes = describe_source(served.beton, source), whole_boxes(served.beton.sizes[source])
                 failures = pool.read_images(served.beton.content, samples, boxes, host.numpy())
-                served.beton.check_unchanged()
+                served.beton.check_unchanged()  # of one that is cut off, some samples read as zeros
                 if failures:
                     self._whole[start : start + chunk] = kept_rows(served.beton, source, failures, self._on_error)
                 if host is not part:
@@ -118,7 +119,7 @@ class ResidentLoader:
             if self._rows is None:
                 raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
             if low == high:
-                raise nothing_left(end - start)
+                raise nothing_left(self._beton, self.source[positions[start:end]])
             yield self._make_batch(self._rows, indices[low:high], self._draw(number, kept[low:high]),
                                    skipped=end - start - (high - low))  # fmt: skip
 

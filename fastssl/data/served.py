@@ -70,7 +70,7 @@ _WHOLE = Subset()
 
 
 def serve(path: Path, subset: Subset = _WHOLE, on_error: OnError = "raise") -> Served:
-    """Open a beton and choose the samples. Without a sidecar, mean and std are measured, which decodes images."""
+    """Open a beton and choose the samples. `on_error` is for damaged ones, where mean and std must be measured."""
     beton = BetonFile(path)
     labels = np.asarray(beton.labels, dtype=np.int64)
     source = subset.positions(labels)
@@ -90,9 +90,10 @@ def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"], on_error: OnE
     fingerprint = sidecar.get("fingerprint") or beton.fingerprint()
     if len(source) < beton.num_samples:
         fingerprint = _derived_fingerprint(fingerprint, source)
-    mean, std = (
-        _measure_pixels(beton, on_error) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
-    )
+    if sidecar.get("std"):
+        mean, std = tuple(sidecar["mean"]), tuple(sidecar["std"])
+    else:
+        mean, std = _measure_pixels(beton, on_error)
     height, width = beton.sizes[source].max(axis=0).tolist()
     return DatasetInfo(
         name=sidecar.get("name") or beton.path.stem,
@@ -131,6 +132,8 @@ def _measure_pixels(beton: BetonFile, on_error: OnError) -> tuple[PerChannel, Pe
             continue
         totals += [pixels.sum(axis=0), np.square(pixels).sum(axis=0)]
         num_pixels += len(pixels)
-    mean, mean_square = totals / max(num_pixels, 1)
+    if num_pixels == 0:
+        raise InputError(f"{beton.path}: all {count} samples looked at are damaged; write the file again")
+    mean, mean_square = totals / num_pixels
     std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
     return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))
