@@ -102,7 +102,7 @@ class NvjpegLoader:
         if decoded.failures:
             kept = positions[kept_rows(self._served.beton, self.source[positions], decoded.failures, self._on_error)]
         if not len(kept):
-            raise nothing_left(len(positions))
+            raise nothing_left(self._served.beton, self.source[positions])
         sizes = self._served.beton.sizes[self.source[kept]]
         return _Step(kept, decoded, self._views(number, kept, sizes) if self._views is not None else None)
 
