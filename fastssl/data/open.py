@@ -90,7 +90,7 @@ def open_loader(
         label_noise=label_noise,
         seed=subset_seed,
     )
-    served = serve(find_beton(dataset, "train" if held_out else split), subset)
+    served = serve(find_beton(dataset, "train" if held_out else split), subset, on_error)
     schedule = Schedule(
         num_samples=served.info.num_samples,
         batch_size=batch_size,
@@ -103,10 +103,29 @@ def open_loader(
     )
     reason = "asked for"
     if kind == "auto":
-        kind, reason = _choose(served, device, views)
-    if scaled and kind != "crops":
-        raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
+        kind, reason = choose_kind(served, device, views)
     options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason, "on_error": on_error}
+    return loader_of(kind, served, schedule, views=views, progress=progress, gather=gather, scaled=scaled, **options)
+
+
+def loader_of(
+    kind: str,
+    served: Served,
+    schedule: Schedule,
+    *,
+    views: ViewDrawer | None,
+    progress: Progress | None = None,
+    gather: bool = True,
+    scaled: bool = False,
+    **options: Any,
+) -> Loader:
+    """The loader of that kind (not `auto`) for samples chosen and put in order already; `options` are every loader's.
+
+    Raises `InputError` as `open_loader` does.
+    """
+    if scaled and kind != "crops":
+        reason = options.get("reason", "asked for")
+        raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
     if kind == "folder":
         return FolderLoader(served, schedule, **options)
     if kind == "ffcv":
@@ -163,8 +182,8 @@ def _also(name: str) -> str:
     return f" (there is split {', '.join(splits)})" if splits else ""
 
 
-def _choose(served: Served, device: torch.device | str, views: ViewDrawer | None) -> tuple[str, str]:
-    """The kind for `auto`, and why. `nvjpeg` is none of them: it has not been timed on a GPU yet."""
+def choose_kind(served: Served, device: torch.device | str, views: ViewDrawer | None) -> tuple[str, str]:
+    """The kind that `auto` stands for, and why. `nvjpeg` is none of them: it has not been timed on a GPU yet."""
     needed, free = served.decoded_bytes, free_bytes(device)
     sizes = f"{needed / 1e6:.0f} MB decoded, {free / 1e6:.0f} MB free on {device}"
     if needed <= free / 4:
