@@ -1,6 +1,6 @@
 """Times loaders beside their peers and ceilings: from a beton (or the same bytes as files) to uint8 views in memory.
 
-python -m benchmarks.bench_loaders --quick                        under three minutes on two cores
+python -m benchmarks.bench_loaders --quick                        a look: two cases, half of the images
 python -m benchmarks.bench_loaders --cifar cifar10.tar.zst --records results/load/MACHINE/CAMPAIGN.jsonl
 python -m benchmarks.bench_loaders --cases jpeg-2x224 --contestants crops threads decode --blocks 6
 """
@@ -34,7 +34,7 @@ def main() -> int:
         print(f"warning: {usable_cores()} core for {THREADS} threads; images per second say little", file=sys.stderr)
     numbers = (512, 5_120) if options.quick else (1_024, 10_240)
     cache = Cache(options.cache, *numbers, cifar=options.cifar)
-    extent = Extent(options.blocks or (LEAST_BLOCKS if options.quick else 8), options.quick)
+    extent = Extent(options.blocks, options.quick)
     before = len(options.records.read_text().splitlines()) if options.records.exists() else 0
     failed = False
     for name in options.cases or (QUICK if options.quick else cases()):
@@ -63,12 +63,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
     parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
     parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))
-    parser.add_argument("--blocks", type=int, help="8 (quick: 6); fewer than 6 have no interval")
+    parser.add_argument("--blocks", type=int, default=LEAST_BLOCKS, help="6 by default; fewer have no interval")
     parser.add_argument("--cifar", type=Path, help="archive of CIFAR-10's images; without it, shrunken photographs")
     parser.add_argument("--cache", type=Path, default=Path("runs/bench/stored"), help="where the stored sets are kept")
     parser.add_argument("--records", type=Path, default=Path("runs/bench/load.jsonl"), help="appended to")
     options = parser.parse_args()
-    if options.blocks is not None and options.blocks < 1:
+    if options.blocks < 1:
         parser.error(f"--blocks {options.blocks}: give 1 or more")
     if options.cifar is not None and not options.cifar.is_file():
         parser.error(f"--cifar {options.cifar}: there is no such file; give the archive, or leave it out")

@@ -27,11 +27,9 @@ SLOW = ("crops, plain", "opencv workers", "torchvision PIL", "torchvision v2")
 
 
 def epochs_per_block(contestant: str, quick: bool) -> int:
-    """Epochs that are one block: as many as give a second or so, and for FFCV more, since it allocates and touches
-    its buffers anew in each epoch, which of a long epoch would be a small part."""
-    if quick or contestant in SLOW:
-        return 1
-    return 3 if contestant == "ffcv" else 2
+    """Epochs that are one block: as many as give a second or so. FFCV, slow as it is, gets two as well, because it
+    allocates its buffers anew in each epoch, which of a long epoch would be a small part."""
+    return 1 if quick or contestant in SLOW else 2
 
 
 @dataclass(frozen=True)
