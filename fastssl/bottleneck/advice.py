@@ -7,7 +7,7 @@ A `Change` carries the stages as they were measured on this machine with the cha
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastssl.bottleneck.pipeline import Pipeline, Stage
+from fastssl.bottleneck.pipeline import Pipeline, Stage, shown
 
 LEAST_GAIN = 0.03
 """Gains below it drown in the noise of measurements of about a second."""
@@ -40,7 +40,7 @@ class Advice:
     evidence: str
 
     def line(self) -> str:
-        return f"{self.what}: +{self.gain:.0%} ({self.images_per_s:,.0f} images/s predicted; {self.evidence})"
+        return f"{self.what}: +{self.gain:.0%} ({shown(self.images_per_s)} images/s predicted; {self.evidence})"
 
 
 def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
@@ -63,7 +63,7 @@ def verdict(pipeline: Pipeline) -> str:
         return f"limit: step, {pipeline.share(limit):.0%} of an image's time. {_headroom(pipeline)}"
     if pipeline.full == "cores":
         spent = f"{pipeline.share(limit):.0%} of the CPU time of an image ({1e3 * limit.cost.cpu_s:.2f} ms)"
-        return f"limit: {limit.name}, {spent}; the cores do {pipeline.images_per_s:,.0f} images/s in all"
+        return f"limit: {limit.name}, {spent}; the cores do {shown(pipeline.images_per_s)} images/s in all"
     busy, part = pipeline.busy_s()[pipeline.full], pipeline.part_s(limit)
     where = {"loader": "loader's threads", "copy": "copy to the device", "trainer": "device"}[pipeline.full]
     return (f"limit: {limit.name}, {part / busy:.0%} of what the {where} spend on an image"
@@ -81,4 +81,4 @@ def _headroom(pipeline: Pipeline) -> str:
     if not rates:
         return "The loader is fast enough: it costs nothing that could be measured"
     times = min(rates) / pipeline.images_per_s
-    return f"The loader is fast enough: it gives {min(rates):,.0f} images/s, {times:.1f} times as many as go in"
+    return f"The loader is fast enough: it gives {shown(min(rates))} images/s, {times:.1f} times as many as go in"

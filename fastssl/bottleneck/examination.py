@@ -9,7 +9,7 @@ from fastssl.bottleneck.changes import loader_changes
 from fastssl.bottleneck.decoding import measure_decoding, measure_reading
 from fastssl.bottleneck.pipeline import Pipeline
 from fastssl.bottleneck.report import Report
-from fastssl.bottleneck.stages import Measured, stages_of
+from fastssl.bottleneck.stages import IN_MEMORY, Measured, stages_of
 from fastssl.bottleneck.step_changes import step_changes
 from fastssl.bottleneck.subject import MOST_SAMPLES, Subject, find_subject
 from fastssl.bottleneck.training import (
@@ -122,13 +122,14 @@ def _kinds(subject: Subject) -> tuple[str, ...]:
         "images": True,
         "resident": fits,
         "ffcv": subject.kind == "ffcv",
+        "nvjpeg": subject.device.type == "cuda" and subject.stored.is_jpeg,
     }
     return tuple(kind for kind, can in possible.items() if can)
 
 
 def _enough(subject: Subject, kind: str) -> int | None:
-    """A resident set is decoded whole before its first batch: here, a few batches of it."""
-    return max(MOST_SAMPLES, 2 * subject.recipe.batch_size) if kind == "resident" else None
+    """A set that will lie in memory is read whole before its first batch: here, a few batches of it."""
+    return max(MOST_SAMPLES, 2 * subject.recipe.batch_size) if kind in IN_MEMORY else None
 
 
 def _cores(subject: Subject, measured: Measured) -> float:

@@ -25,6 +25,4 @@ def make_ahead(
                 return
             yield begun.popleft().result()
     finally:
-        for future in begun:
-            future.cancel()
-        wait(begun)
+        wait([future for future in begun if not future.cancel()])  # a pool that was shut down ends no cancelled ones

@@ -92,9 +92,9 @@ class DecodedLoader:
         made = make_ahead(self._threads, lambda step: self._make(number, step), steps, self._batches_ahead)
         try:
             for step in made:
-                self._require_open()
                 pages.reached(step.positions)
                 yield self._to_device(step)
+                self._require_open()
         finally:
             made.close()
             pages.close()

@@ -13,6 +13,8 @@ from jaxtyping import UInt8
 
 _WEIGHT_BITS, _BETWEEN_BITS = 14, 6
 _ONE = 1 << _WEIGHT_BITS
+_ROWS = 8
+"""Rows that go through the second pass together."""
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -73,24 +75,28 @@ def _filter_row(rows, weights, line):
     """Between the passes a value keeps six bits below the point."""
     shift = _WEIGHT_BITS - _BETWEEN_BITS
     line[:] = 1 << (shift - 1)
-    for t in range(rows.shape[0]):
+    for t in range(len(rows)):
         weight = weights[t]
-        for x in range(rows.shape[1]):
+        for x in range(len(line)):
             line[x] += weight * np.int32(rows[t, x])
-    for x in range(rows.shape[1]):
+    for x in range(len(line)):
         line[x] >>= shift
 
 
 @_compiled
-def _filter_columns(line, first, counts, weights, flip, out):
-    size, shift = len(first), _WEIGHT_BITS + _BETWEEN_BITS
+def _filter_columns(woven, first, counts, weights, flip, out):
+    """`woven` holds the same value of each of the rows side by side, so that a vector takes them all."""
+    size, shift, sums = len(first), _WEIGHT_BITS + _BETWEEN_BITS, np.empty(_ROWS, np.int32)
     for x in range(size):
         at = size - 1 - x if flip else x
         for channel in range(3):
-            total = 1 << (shift - 1)
+            sums[:] = 1 << (shift - 1)
             for t in range(counts[x]):
-                total += weights[x, t] * line[3 * (first[x] + t) + channel]
-            out[at, channel] = min(max(total >> shift, 0), 255)
+                values, weight = woven[3 * (first[x] + t) + channel], weights[x, t]
+                for row in range(_ROWS):
+                    sums[row] += weight * values[row]
+            for row in range(out.shape[0]):
+                out[row, at, channel] = min(max(sums[row] >> shift, 0), 255)
 
 
 @_compiled
@@ -101,11 +107,13 @@ def _cut(rows, box, flip, cubic, out):
     num_columns = min(int(np.ceil(left + width)), rows.shape[1] // 3) - first_column
     down, down_counts, down_weights = _weights(top - first_row, height, num_rows, size, cubic)
     across, across_counts, across_weights = _weights(left - first_column, width, num_columns, size, cubic)
-    line = np.empty(3 * num_columns, np.int32)
+    line, woven = np.empty(3 * num_columns, np.int32), np.zeros((3 * num_columns, _ROWS), np.int32)
     columns = rows[first_row:, 3 * first_column : 3 * (first_column + num_columns)]
     for y in range(size):
         _filter_row(columns[down[y] : down[y] + down_counts[y]], down_weights[y], line)
-        _filter_columns(line, across, across_counts, across_weights, flip, out[y])
+        woven[:, y % _ROWS] = line
+        if y % _ROWS == _ROWS - 1 or y == size - 1:
+            _filter_columns(woven, across, across_counts, across_weights, flip, out[y - y % _ROWS : y + 1])
 
 
 def cut_view(

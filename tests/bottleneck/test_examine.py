@@ -100,6 +100,7 @@ def test_labels_are_asked_for_where_they_are_read(mixed_beton):
     [
         ({"seconds": 0.0}, "seconds=0.0 is no time"),
         ({"loader": "folder"}, "loader=folder is not examined"),
+        ({"loader": "nvjpeg"}, "loader=nvjpeg is not examined on cpu"),
         ({"workers": 0}, "workers=0 is not a number of threads"),
     ],
 )
