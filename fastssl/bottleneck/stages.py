@@ -43,7 +43,7 @@ def stages_of(kind: str, measured: Measured) -> tuple[Stage, ...]:
     copied = measured.copy_crops if kind == "crops" else measured.copy_images
     note = "from pinned memory" if copied != NOTHING else "CPU: no copy"
     if in_memory:
-        copied, note = NOTHING, f"{kind}: no copy of its own"
+        copied, note = NOTHING, f"{kind}: no copy"
     return (
         *data,
         Stage("augment", measured.augment, "trainer", "after the crop"),

@@ -224,7 +224,7 @@ def test_step_is_tried_in_full_precision_on_a_cpu_and_other_backends_where_there
         ("--precision fp32", "step"),
         ("--backend reference", "augment"),
     ]
-    assert "in bf16 and" in found[0].evidence
+    assert "per image in bf16 and" in found[0].evidence
 
 
 def test_full_precision_has_no_other_to_try(tiny_beton):
