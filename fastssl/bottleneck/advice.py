@@ -44,16 +44,21 @@ class Advice:
 
 
 def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
-    """The changes that gain, the largest gain first; when the step limits, those to the step alone."""
+    """The changes that gain, the largest gain first; where the loader is fast enough, those to the step alone."""
     found = []
     for change in changes:
-        if pipeline.limit.name == "step" and all(stage.name != "step" for stage in change.stages):
+        if fast_enough(pipeline) and all(stage.name != "step" for stage in change.stages):
             continue
         rate = pipeline.with_stages(change.stages, change.workers).images_per_s
         gain = rate / pipeline.images_per_s - 1.0
         if gain >= LEAST_GAIN:
             found.append(Advice(change.what, gain, rate, change.evidence))
     return tuple(sorted(found, key=lambda advice: -advice.gain))
+
+
+def fast_enough(pipeline: Pipeline) -> bool:
+    """Whether the step limits, and a loader that costs nothing would gain little: on a GPU it then gains nothing."""
+    return pipeline.limit.name == "step" and pipeline.bound(LOADING) <= (1.0 + SMALL) * pipeline.images_per_s
 
 
 def verdict(pipeline: Pipeline) -> str:
@@ -73,8 +78,8 @@ def verdict(pipeline: Pipeline) -> str:
 def _headroom(pipeline: Pipeline) -> str:
     """How much of it the loader has while the step limits."""
     more = pipeline.bound(LOADING) / pipeline.images_per_s - 1.0
-    if pipeline.cores is not None and more > SMALL:
-        return f"A loader that costs nothing would give at most {more:.0%} more images/s, a cheaper step gives more"
+    if not fast_enough(pipeline):
+        return f"The loader costs, too: one that costs nothing would give {more:.0%} more images/s"
     if pipeline.cores is not None:
         return f"The loader is fast enough: one that costs nothing would give {more:.0%} more images/s"
     rates = [rate for rate in (pipeline.rate_of("loader"), pipeline.rate_of("copy")) if rate is not None]
