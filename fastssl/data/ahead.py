@@ -23,6 +23,8 @@ def make_ahead(
                 begun.append(threads.submit(make, step))
             if not begun:
                 return
+            begun[0].result()  # taken out afterwards: an interrupt while it is waited for must find it
             yield begun.popleft().result()
     finally:
-        wait([future for future in begun if not future.cancel()])  # a pool that was shut down ends no cancelled ones
+        # One that could be cancelled never runs, and on threads that were shut down never counts as done either.
+        wait([future for future in begun if not future.cancel()])

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 
 from fastssl.data.fingerprint import combine_digests, sample_digest
-from fastssl.data.format import MODE_JPG, MODE_RAW, read_layout
+from fastssl.data.format import MODE_JPG, MODE_RAW, hash_tables, read_layout
 from fastssl.data.jpeg import JpegError, decode_jpeg
 from fastssl.data.paths import sidecar_path
 from fastssl.errors import InputError
@@ -24,8 +24,9 @@ class BetonFile:
     """A .beton file written by this library or by FFCV, mapped read-only; safe to share between threads.
 
     Truncated, unfinished and foreign files raise `InputError` in one line. Payloads are checked to lie inside the
-    file, so a damaged file cannot make a reader reach outside it. Without a sidecar, or beside the sidecar of another
-    file, `sidecar` is None and names and counts are derived.
+    file, so a damaged file cannot make a reader reach outside it. Tables (labels, sizes, places) that are not those its
+    own sidecar was written for are refused, too. Without a sidecar, or beside the sidecar of another file, `sidecar` is
+    None and names and counts are derived.
     """
 
     labels: Int64[np.ndarray, "n"]
@@ -157,12 +158,22 @@ class BetonFile:
         if not isinstance(sidecar, dict) or sidecar.get("format") != 1 or not self._is_mine(sidecar):
             _log.warning("%s belongs to another file: ignored; write the beton again", path)
             return None
+        if sidecar.get("tables_sha256") not in (None, self._tables_sha256()):  # None: of a version that kept none
+            raise InputError(
+                f"{self.path} is not the file that {path.name} describes: its tables were changed after it was "
+                "written; write it again or copy it again"
+            )
         return sidecar
+
+    def _tables_sha256(self) -> str:
+        return hash_tables(self.content[: self.layout.data_begin], self.content[self.layout.data_end :])
 
     def _is_mine(self, sidecar: dict[str, Any]) -> bool:
         if sidecar.get("num_samples") != self.num_samples or not isinstance(sidecar.get("class_names"), list):
             return False
-        return self.layout.fingerprint in (None, sidecar.get("fingerprint"))
+        if self.layout.fingerprint is None:  # by FFCV; who hashes tables leaves a fingerprint in the file
+            return "tables_sha256" not in sidecar
+        return self.layout.fingerprint == sidecar.get("fingerprint")
 
 
 Identity = tuple[int, int, int, int]

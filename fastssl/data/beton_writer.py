@@ -6,7 +6,7 @@ import numpy as np
 from ffcv.types import ALLOC_TABLE_TYPE, FieldDescType, HeaderType
 
 from fastssl.data.atomic import AtomicFile
-from fastssl.data.format import MAX_PAGE_BYTES, METADATA_TYPE, describe_fields, describe_header
+from fastssl.data.format import MAX_PAGE_BYTES, METADATA_TYPE, describe_fields, describe_header, hash_tables
 from fastssl.errors import InputError
 
 PAGE_BYTES = 1 << 23
@@ -48,21 +48,24 @@ class BetonWriter:
         self.num_written += 1
         self.end += size
 
-    def finish(self, fingerprint: str) -> int:
-        """Write tables and header and bring everything to the disk; the size of the file in bytes."""
+    def finish(self, fingerprint: str) -> tuple[int, str]:
+        """Write tables and header and bring everything to the disk.
+
+        Gives the size of the file in bytes, and the hash of its tables (`format.hash_tables`).
+        """
         assert self.num_written == len(self.metadata)
         file = self.atomic.file
         file.write(self.allocations.tobytes())
         size_bytes = file.tell()
-        fields = describe_fields(fingerprint)
+        tables = describe_fields(fingerprint).tobytes() + self.metadata.tobytes()
         file.seek(HeaderType.itemsize)
-        file.write(fields.tobytes())
-        file.write(self.metadata.tobytes())
+        file.write(tables)
         self.atomic.finish()
+        header = describe_header(len(self.metadata), self.page_bytes, self.end).tobytes()
         file.seek(0)
-        file.write(describe_header(len(self.metadata), self.page_bytes, self.end).tobytes())
+        file.write(header)
         self.atomic.finish()
-        return size_bytes
+        return size_bytes, hash_tables(header + tables, self.allocations.tobytes())
 
     def commit(self) -> None:
         """Give the file its final name."""

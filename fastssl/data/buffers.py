@@ -17,6 +17,11 @@ from torch import Tensor
 Shape = tuple[int, ...]
 
 
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """A small tensor on the device, by a copy that nothing waits for."""
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+
+
 class Buffers:
     """Lends uint8 memory; safe to share between threads."""
 
@@ -32,10 +37,19 @@ class Buffers:
         refer to the memory and not to the array).
         """
         free = self._free[shape]
-        buffer = free.pop() if free else self._make(shape)
+        try:
+            buffer = free.pop()
+        except IndexError:  # asking first whether there is one would race with the other threads
+            buffer = self._make(shape)
         lent = buffer[:count]
         weakref.finalize(lent, free.append, buffer).atexit = False
         return lent
+
+    def clear(self) -> None:
+        """Gives back the memory of all that is not lent; what is lent goes when its borrower does."""
+        for free in self._free.values():
+            free.clear()
+        self._free.clear()  # a list lives on with the last of those who will put a buffer there
 
     def _make(self, shape: Shape) -> np.ndarray:
         return torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda").numpy()

@@ -33,6 +33,9 @@ def kept_rows(
     return kept
 
 
-def nothing_left(count: int) -> InputError:
+def nothing_left(beton: BetonFile, source: Int64[np.ndarray, "b"]) -> InputError:
     """The error to raise for a batch whose samples are all damaged: a step without an image has no statistics."""
-    return InputError(f"all {count} samples of a batch are damaged and on_error=skip leaves none; write the file again")
+    return InputError(
+        f"{beton.path}: all {len(source)} samples of a batch are damaged, sample {source[0]} at byte "
+        f"{beton.offsets[source[0]]} first, and on_error=skip leaves none; write the file again"
+    )

@@ -5,7 +5,7 @@ pool of threads takes the samples of a batch in turn; a few batches are under wa
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from fastssl.data.ahead import make_ahead
-from fastssl.data.buffers import Buffers
+from fastssl.data.buffers import Buffers, send
 from fastssl.data.cut import CropCutter, Cutter, ImageCutter
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -89,12 +89,17 @@ class DecodedLoader:
         steps = np.split(positions, cuts) if len(positions) else []
         pages = PageWindow(self._served, self._schedule, number)
         self._require_open()
+        if steps:
+            pages.reached(steps[0])
         made = make_ahead(self._threads, lambda step: self._make(number, step), steps, self._batches_ahead)
         try:
             for step in made:
                 pages.reached(step.positions)
                 yield self._to_device(step)
                 self._require_open()
+        except (CancelledError, RuntimeError):  # also what threads that were shut down have to say
+            self._require_open()
+            raise
         finally:
             made.close()
             pages.close()
@@ -106,15 +111,15 @@ class DecodedLoader:
     def _make(self, number: int, positions: Int64[np.ndarray, "b"]) -> _Step:
         """In a thread of its own; the work is the pool's."""
         beton, source = self._served.beton, self.source[positions]
-        beton.check_unchanged()
+        beton.check_unchanged()  # the plain pool does not survive a read beyond the end
         draw = self._views(number, positions, beton.sizes[source]) if self._views is not None else None
         arrays, failures = self._cutter(self._pool, beton, source, draw, self._buffers)
+        beton.check_unchanged()  # one that is cut off damages every sample beyond, and some read as zeros
         if not failures:
             return _Step(positions, draw, arrays, 0)
-        beton.check_unchanged()  # a file that is being cut off damages every sample beyond
         kept = kept_rows(beton, source, failures, self._on_error)
         if not kept.any():
-            raise nothing_left(len(source))
+            raise nothing_left(beton, source)
         if draw is not None:
             draw = replace(draw, tables=draw.tables[:, torch.from_numpy(kept)])
         return _Step(positions[kept], draw, [array[kept] for array in arrays], len(failures))
@@ -123,28 +128,23 @@ class DecodedLoader:
         images = [self._buffers.to_device(array).permute(0, 3, 1, 2) for array in step.arrays]
         draw = step.draw
         if draw is not None:
-            draw = replace(draw, tables=self._copied(draw.tables))
+            draw = replace(draw, tables=send(draw.tables, self.device))
         crops = self.kind == "crops"
         return Batch(
             images=images[0].new_empty((0, 3, 0, 0)) if crops else images[0],
-            labels=self._copied(torch.from_numpy(self._served.labels[step.positions])),
-            index=self._copied(torch.from_numpy(step.positions.copy())),
+            labels=send(torch.from_numpy(self._served.labels[step.positions]), self.device),
+            index=send(torch.from_numpy(step.positions.copy()), self.device),
             draw=draw,
             crops=tuple(images) if crops else (),
             skipped=step.skipped,
         )
-
-    def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
-        """On the device, by a copy that nothing waits for."""
-        if self.device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Ends what is under way and the threads. Safe to call twice."""
         self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._pool.close()
+        self._buffers.clear()
 
     def describe(self) -> dict[str, Any]:
         return {

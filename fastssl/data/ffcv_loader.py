@@ -5,10 +5,12 @@ FFCV's own loop is kept and its traps closed (all seen in version 1.0.2):
 - an epoch left early keeps its thread: ours is ended and joined, and its memory context closed once;
 - an error in its thread ends the thread without a word and the consumer waits for ever: ours is raised in the consumer;
 - it sets the thread counts of torch and Numba to its number of workers: ours puts the caller's back;
-- it turns a JPEG that cannot be decoded into zeros: our decoder keeps libjpeg-turbo's return code, and a sample
-  with an error *or a warning* (truncated, corrupt entropy data) raises `InputError` naming it, or is left out. What
-  JPEG itself cannot tell (flipped bits that still parse; any change of raw pixels) is not seen here: `fastssl beton
-  verify` compares the fingerprint.
+- it turns a JPEG that cannot be decoded into zeros, and one of another size into part of an image: our decoder compares
+  sizes and keeps libjpeg-turbo's return code, and a sample with an error *or a warning* (truncated, corrupt entropy
+  data) raises `InputError` naming it, or is left out. What JPEG itself cannot tell (flipped bits that still parse; any
+  change of raw pixels) is not seen here: `fastssl beton verify` compares the fingerprint;
+- a read beyond the end of its mapped file ends the process: each batch is begun only with the file as it was. A cut in
+  the midst of a batch is still one too many; loaders `crops` and `images` survive that.
 
 Numba cannot cache this code on disk (it calls C through pointers), so the first batch of a process compiles for a
 second or two; the kernel is a module function, so later loaders of the process compile nothing.
@@ -32,6 +34,7 @@ from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.state import State
 from ffcv.traversal_order.base import TraversalOrder
 
+from fastssl.data.beton import BetonFile
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.format import MODE_JPG, MODE_RAW
 from fastssl.data.order import Schedule
@@ -47,6 +50,18 @@ _imdecode = numba.njit(nogil=True)(imdecode)
 _memcpy = numba.njit(nogil=True)(memcpy)
 
 
+@numba.njit(nogil=True)
+def _has_size(data, height, width):
+    """Whether a JPEG's frame says so. FFCV's decoder would shrink a larger one, and leave what a smaller one lacks."""
+    at = 2
+    while at + 9 <= data.size and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker != 0xC4 and marker != 0xC8 and marker != 0xCC:
+            return data[at + 5] * 256 + data[at + 6] == height and data[at + 7] * 256 + data[at + 8] == width
+        at += 1 if marker == 0xFF else 2 + data[at + 2] * 256 + data[at + 3]
+    return False
+
+
 @numba.njit(nogil=True, parallel=True)
 def _decode_batch(batch_indices, images, status, metadata, storage):
     content, pointers, sizes = storage
@@ -55,7 +70,7 @@ def _decode_batch(batch_indices, images, status, metadata, storage):
         start = field["data_ptr"]
         data = content[start : start + sizes[np.searchsorted(pointers, start)]]
         height, width = field["height"], field["width"]
-        if field["mode"] == MODE_JPG:
+        if field["mode"] == MODE_JPG and _has_size(data, height, width):
             status[slot, 0] = _imdecode(data, images[slot], height, width, height, width, 0, 0, 1, 1, False, False)
         elif field["mode"] == MODE_RAW and data.size == images[slot].size:
             _memcpy(data, images[slot])
@@ -98,7 +113,8 @@ class SeededOrder(TraversalOrder):
 class _Epoch(EpochIterator):
     """FFCV's thread, with its failures kept and its end in our hands."""
 
-    def __init__(self, loader: StockLoader, order: Any) -> None:
+    def __init__(self, loader: StockLoader, order: Any, beton: BetonFile) -> None:
+        self.beton = beton
         self.failure: BaseException | None = None
         self.num_threads: int | None = None
         self.torch_threads = torch.get_num_threads()
@@ -114,6 +130,7 @@ class _Epoch(EpochIterator):
         if self.num_threads is None:
             self.num_threads = numba.get_num_threads()
             torch.set_num_threads(self.torch_threads)
+        self.beton.check_unchanged()  # to read beyond the end of a file that was cut off would end the process
         return super().run_pipeline(b_ix, batch_indices, batch_slot, cuda_event)
 
     def __next__(self) -> Any:
@@ -218,12 +235,13 @@ class FfcvLoader:
     def _read(self, batches: Iterator[np.ndarray], source: Any) -> Iterator[Batch]:
         if self._stock is None:
             raise InputError("the loader is closed; open another one")
-        epoch = _Epoch(self._stock, source)
+        self._served.beton.check_unchanged()  # FFCV maps it anew for each epoch
+        epoch = _Epoch(self._stock, source, self._served.beton)
         self._epochs.add(epoch)
         try:
             for positions in batches:
-                self._served.beton.check_unchanged()
                 (pixels, status), *_ = next(epoch)
+                self._served.beton.check_unchanged()  # of one that was cut off, some samples read as zeros
                 self._threads_read_back = epoch.num_threads
                 yield self._copy_out(positions, pixels, self._kept(positions, status))
         finally:
@@ -235,12 +253,11 @@ class FfcvLoader:
         failed = np.flatnonzero(status[:, 0]).tolist()
         if not failed:
             return None
-        self._served.beton.check_unchanged()
         source = self._served.source[positions]
         failures = [Failure(row, self._reason(int(source[row]))) for row in failed]
         kept = kept_rows(self._served.beton, source, failures, self._on_error)
         if not kept.any():
-            raise nothing_left(len(kept))
+            raise nothing_left(self._served.beton, source)
         return kept
 
     def _reason(self, sample: int) -> str:

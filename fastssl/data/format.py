@@ -10,6 +10,7 @@ FFCV reads nothing from the 1,024 argument bytes of an integer field. A writer o
 fingerprint there, so that a sidecar can be told from the sidecar of another file.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,13 @@ def describe_header(num_samples: int, page_bytes: int, table_pointer: int) -> np
     header["version"], header["num_fields"], header["page_size"] = CURRENT_VERSION, 2, page_bytes
     header["num_samples"], header["alloc_table_ptr"] = num_samples, table_pointer
     return header
+
+
+def hash_tables(head: Any, allocations: Any) -> str:
+    """SHA-256 of all of a file but its payloads: `head` is what comes before them, both as they lie on the disk."""
+    digest = hashlib.sha256(head)
+    digest.update(allocations)
+    return digest.hexdigest()
 
 
 def read_layout(content: np.ndarray, path: Path) -> Layout:

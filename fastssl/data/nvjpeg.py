@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int64
-from torch import Tensor
 
 from fastssl.data.ahead import make_ahead
+from fastssl.data.buffers import send
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.gpu_decode import Decoded, GpuDecoder
 from fastssl.data.order import Schedule
@@ -102,7 +102,7 @@ class NvjpegLoader:
         if decoded.failures:
             kept = positions[kept_rows(self._served.beton, self.source[positions], decoded.failures, self._on_error)]
         if not len(kept):
-            raise nothing_left(len(positions))
+            raise nothing_left(self._served.beton, self.source[positions])
         sizes = self._served.beton.sizes[self.source[kept]]
         return _Step(kept, decoded, self._views(number, kept, sizes) if self._views is not None else None)
 
@@ -114,15 +114,11 @@ class NvjpegLoader:
             images.record_stream(stream)  # its memory is decoded into again only when that stream is done with it
         return Batch(
             images=images,
-            labels=self._copied(torch.from_numpy(self._served.labels[step.positions])),
-            index=self._copied(torch.from_numpy(step.positions.copy())),
-            draw=draw if draw is None else replace(draw, tables=self._copied(draw.tables)),
+            labels=send(torch.from_numpy(self._served.labels[step.positions]), self.device),
+            index=send(torch.from_numpy(step.positions.copy()), self.device),
+            draw=draw if draw is None else replace(draw, tables=send(draw.tables, self.device)),
             skipped=len(step.decoded.failures),
         )
-
-    def _copied(self, tensor: Tensor) -> Tensor:
-        """On the device, by a copy that nothing waits for."""
-        return tensor if self.device.type == "cpu" else tensor.pin_memory().to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Ends what is under way, and gives the memory back. Safe to call twice."""

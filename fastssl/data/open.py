@@ -90,7 +90,7 @@ def open_loader(
         label_noise=label_noise,
         seed=subset_seed,
     )
-    served = serve(find_beton(dataset, "train" if held_out else split), subset)
+    served = serve(find_beton(dataset, "train" if held_out else split), subset, on_error)
     schedule = Schedule(
         num_samples=served.info.num_samples,
         batch_size=batch_size,

@@ -71,7 +71,7 @@ def write_selected(source: Source, out: Path, options: WriteOptions, progress: P
         if writer.num_written != len(labels):
             raise InputError(f"{source.info.name} gave {writer.num_written} of {len(labels)} images; check the source")
         sidecar = _describe(source, options, measured)
-        size_bytes = writer.finish(sidecar["fingerprint"])
+        size_bytes, sidecar["tables_sha256"] = writer.finish(sidecar["fingerprint"])
         sidecar_file = AtomicFile(sidecar_path(out))
         sidecar_file.file.write(json.dumps(sidecar, indent=1).encode() + b"\n")
         sidecar_file.finish()

@@ -15,8 +15,9 @@ from fastssl.data.served import Served
 class PageWindow:
     """Follows one epoch. Of a file beyond memory it keeps the blocks being read, and asks for the next ones early.
 
-    At most two groups of blocks are in memory (`OrderConfig.working_set_bytes`, twice): the one that is served, and the
-    next. Under the other orders it does nothing: the kernel keeps what fits.
+    At most two groups of blocks are in memory (`OrderConfig.working_set_bytes`, twice, and a page per block): the one
+    that is served, and the next; more only where the batches under way reach beyond those. Under the other orders it
+    does nothing: the kernel keeps what fits.
     """
 
     def __init__(self, served: Served, schedule: Schedule, epoch: int) -> None:
@@ -28,6 +29,8 @@ class PageWindow:
             return
         assert schedule.offsets is not None, "the schedule has seen to it"
         self._groups = block_groups(schedule.seed, epoch, schedule.offsets, order)
+        # Readahead around each fault would bring in blocks whose turn has passed (8 MB of them, as some disks are set).
+        self._beton.mapped.madvise(mmap.MADV_RANDOM)
         self._ranges = _byte_ranges(self._groups, schedule.offsets // order.block * order.block, served)
 
     def reached(self, positions: Int64[np.ndarray, "b"]) -> None:
@@ -57,7 +60,10 @@ class PageWindow:
 def _byte_ranges(
     groups: Int64[np.ndarray, "n"], begins: Int64[np.ndarray, "n"], served: Served
 ) -> dict[int, list[tuple[int, int]]]:
-    """Per group, the ranges of the file from each block's begin to the end of its last sample, in whole pages."""
+    """Per group, the ranges of the file from each block's begin to the end of its last sample, in whole pages.
+
+    A page that two blocks share is in both ranges: whichever is done with last gives it back.
+    """
     ends = served.offsets + served.beton.payload_sizes[served.source]
     blocks, of_sample = np.unique(begins, return_inverse=True)
     last = np.zeros(len(blocks), dtype=np.int64)
@@ -65,6 +71,7 @@ def _byte_ranges(
     group_of = np.zeros(len(blocks), dtype=np.int64)
     group_of[of_sample] = groups
     page, ranges = mmap.PAGESIZE, {}
-    for group, begin, end in zip(group_of.tolist(), (blocks // page * page).tolist(), last.tolist(), strict=True):
+    begin_pages, end_pages = (blocks // page * page).tolist(), (-(-last // page) * page).tolist()
+    for group, begin, end in zip(group_of.tolist(), begin_pages, end_pages, strict=True):
         ranges.setdefault(group, []).append((begin, end))
     return ranges

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastssl.data.buffers import send
 from fastssl.data.cut import describe_source, whole_boxes
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -54,6 +55,7 @@ class ResidentLoader:
             raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
+        self._beton = served.beton
         self._gather_images = gather
         self._on_error: OnError = on_error
         self._schedule, self._num_workers = schedule, min(num_workers, usable_cores())
@@ -86,8 +88,9 @@ class ResidentLoader:
                 served.beton.check_unchanged()
                 host = part if part.device.type == "cpu" else torch.empty(part.shape, dtype=torch.uint8)
                 samples, boxes = describe_source(served.beton, source), whole_boxes(served.beton.sizes[source])
-                if failures := pool.read_images(served.beton.content, samples, boxes, host.numpy()):
-                    served.beton.check_unchanged()
+                failures = pool.read_images(served.beton.content, samples, boxes, host.numpy())
+                served.beton.check_unchanged()  # of one that is cut off, some samples read as zeros
+                if failures:
                     self._whole[start : start + chunk] = kept_rows(served.beton, source, failures, self._on_error)
                 if host is not part:
                     part.copy_(host)
@@ -116,7 +119,7 @@ class ResidentLoader:
             if self._rows is None:
                 raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
             if low == high:
-                raise nothing_left(end - start)
+                raise nothing_left(self._beton, self.source[positions[start:end]])
             yield self._make_batch(self._rows, indices[low:high], self._draw(number, kept[low:high]),
                                    skipped=end - start - (high - low))  # fmt: skip
 
@@ -136,8 +139,7 @@ class ResidentLoader:
         if self._views is None:
             return None
         draw = self._views(number, positions, self._sizes[positions])
-        tables = draw.tables.pin_memory() if self.device.type == "cuda" else draw.tables
-        return replace(draw, tables=tables.to(self.device, non_blocking=True))
+        return replace(draw, tables=send(draw.tables, self.device))
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""

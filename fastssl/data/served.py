@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from fastssl.data.beton import BetonFile
+from fastssl.data.damage import OnError
 from fastssl.data.subset import Subset
 from fastssl.errors import InputError
 from fastssl.types import DatasetInfo
@@ -68,19 +69,19 @@ class Served:
 _WHOLE = Subset()
 
 
-def serve(path: Path, subset: Subset = _WHOLE) -> Served:
-    """Open a beton and choose the samples."""
+def serve(path: Path, subset: Subset = _WHOLE, on_error: OnError = "raise") -> Served:
+    """Open a beton and choose the samples. `on_error` is for damaged ones, where mean and std must be measured."""
     beton = BetonFile(path)
     labels = np.asarray(beton.labels, dtype=np.int64)
     source = subset.positions(labels)
-    info = _loader_info(beton, source)
+    info = _loader_info(beton, source, on_error)
     served = subset.served_labels(labels, info.num_classes)[source]
     if subset.label_noise:
         info = replace(info, fingerprint=_derived_fingerprint(info.fingerprint, served))
     return Served(beton, source, served, replace(info, split="val") if subset.held_out else info)
 
 
-def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInfo:
+def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"], on_error: OnError) -> DatasetInfo:
     """Facts of the samples at positions `source`, from the sidecar or, without one, the content.
 
     `mean` and `std` are those of the whole beton: a subset is normalised like its parent, as published runs do.
@@ -89,7 +90,10 @@ def _loader_info(beton: BetonFile, source: Int64[np.ndarray, "n"]) -> DatasetInf
     fingerprint = sidecar.get("fingerprint") or beton.fingerprint()
     if len(source) < beton.num_samples:
         fingerprint = _derived_fingerprint(fingerprint, source)
-    mean, std = _measure_pixels(beton) if not sidecar.get("std") else (tuple(sidecar["mean"]), tuple(sidecar["std"]))
+    if sidecar.get("std"):
+        mean, std = tuple(sidecar["mean"]), tuple(sidecar["std"])
+    else:
+        mean, std = _measure_pixels(beton, on_error)
     height, width = beton.sizes[source].max(axis=0).tolist()
     return DatasetInfo(
         name=sidecar.get("name") or beton.path.stem,
@@ -112,14 +116,24 @@ def _derived_fingerprint(fingerprint: str, choice: Int64[np.ndarray, "n"]) -> st
     return digest.hexdigest()
 
 
-def _measure_pixels(beton: BetonFile) -> tuple[PerChannel, PerChannel]:
-    """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images."""
+def _measure_pixels(beton: BetonFile, on_error: OnError) -> tuple[PerChannel, PerChannel]:
+    """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images.
+
+    Damaged ones among them are left out where they are to be skipped.
+    """
     count = min(beton.num_samples, _MAX_MEASURED)
     totals, num_pixels = np.zeros((2, 3)), 0
     for index in np.linspace(0, beton.num_samples - 1, count).astype(np.int64):
-        pixels = beton.decode(int(index)).reshape(-1, 3) / 255.0
+        try:
+            pixels = beton.decode(int(index)).reshape(-1, 3) / 255.0
+        except InputError:
+            if on_error == "raise":
+                raise
+            continue
         totals += [pixels.sum(axis=0), np.square(pixels).sum(axis=0)]
         num_pixels += len(pixels)
+    if num_pixels == 0:
+        raise InputError(f"{beton.path}: all {count} samples looked at are damaged; write the file again")
     mean, mean_square = totals / num_pixels
     std = np.sqrt(np.maximum(mean_square - mean**2, 0.0))
     return (float(mean[0]), float(mean[1]), float(mean[2])), (float(std[0]), float(std[1]), float(std[2]))

@@ -140,21 +140,36 @@ def test_missing_file_is_refused(tmp_path):
         BetonFile(tmp_path / "x.beton")
 
 
-@pytest.mark.parametrize(
-    ("field", "value"), [("data_ptr", 10), ("data_ptr", 2**62), ("height", 0), ("mode", 7), ("width", 9)]
-)
-def test_metadata_that_points_elsewhere_is_refused(ours, field, value):
-    beton = BetonFile(ours)
+def with_raw_field(path, field, value):
+    """Changes the metadata of the first raw sample, and gives its index."""
+    beton = BetonFile(path)
     raw = int(np.flatnonzero(beton.modes == 1)[0])
     record = beton.layout.metadata.dtype
-    content = bytearray(ours.read_bytes())
+    content = bytearray(path.read_bytes())
     begin = HeaderType.itemsize + 2 * FieldDescType.itemsize
     rows = np.frombuffer(content, dtype=record, count=40, offset=begin)
     rows["f0"][field][raw] = value
     del rows
-    ours.write_bytes(content)
+    path.write_bytes(content)
+    return raw
+
+
+@pytest.mark.parametrize(("field", "value"), [("data_ptr", 10), ("data_ptr", 2**62), ("height", 0), ("mode", 7)])
+def test_metadata_that_points_elsewhere_is_refused(ours, field, value):
+    with_raw_field(ours, field, value)
     with pytest.raises(InputError, match=r"is not a whole \.beton file"):
         BetonFile(ours)
+
+
+def test_size_that_was_changed_is_refused_by_the_sidecar_and_else_is_a_damaged_sample(ours):
+    raw = with_raw_field(ours, "width", 9)
+    with pytest.raises(InputError, match="tables were changed after it was written"):
+        BetonFile(ours)
+    sidecar_path(ours).unlink()
+    beton = BetonFile(ours)
+    with pytest.raises(InputError, match=rf"sample {raw} at byte .* is damaged: 216 bytes, but 9 x 9 pixels take 243"):
+        beton.decode(raw)
+    assert all(beton.decode(other).shape == (9, 8, 3) for other in range(40) if other != raw)
 
 
 def test_damaged_jpeg_is_named_with_its_place(ours):

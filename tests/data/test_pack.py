@@ -1,3 +1,4 @@
+import hashlib
 import io
 from dataclasses import replace
 
@@ -236,10 +237,13 @@ def test_payload_larger_than_a_page_gets_a_larger_page(tmp_path):
     assert [int(image[0, 0, 0]) for image in read] == list(range(6))
 
 
-def test_nothing_has_the_final_name_before_commit(tmp_path):
+def test_nothing_has_the_final_name_before_commit_and_the_hash_is_of_all_but_payloads(tmp_path):
     writer = BetonWriter(tmp_path / "x.beton", 1)
     writer.add(0, 0, 1, 1, 1, b"abc")
-    writer.finish("0" * 64)
+    size_bytes, tables_sha256 = writer.finish("0" * 64)
+    content = writer.atomic.temporary.read_bytes()
+    assert size_bytes == len(content)
+    assert tables_sha256 == hashlib.sha256(content.replace(b"abc", b"")).hexdigest()
     assert not (tmp_path / "x.beton").exists()
     writer.commit()
     assert [path.name for path in tmp_path.iterdir()] == ["x.beton"]

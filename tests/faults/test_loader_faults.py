@@ -1,7 +1,5 @@
 """What loaders do when a file is damaged, a thread dies, memory is short or a folder is not theirs."""
 
-import shutil
-import threading
 import time
 from pathlib import Path
 
@@ -9,58 +7,24 @@ import numpy as np
 import pytest
 import torch
 
+from fastssl.augment import Drawer
 from fastssl.data import ffcv_loader
 from fastssl.data.arrays import array_source
-from fastssl.data.beton import BetonFile
-from fastssl.data.open import find_beton, open_loader
+from fastssl.data.open import KINDS, find_beton, open_loader
 from fastssl.data.options import WriteOptions
-from fastssl.data.order import epoch_order
 from fastssl.data.pack import write_beton
 from fastssl.errors import InputError
-
-NUM_IMAGES = 20
-
-
-@pytest.fixture
-def beton(tiny_beton, tmp_path):
-    """`beton(mode)`: a private copy, with its sidecar, that a test may damage."""
-
-    def copy(mode="raw") -> Path:
-        source = tiny_beton(NUM_IMAGES, 32, 32, mode)
-        for name in (source.name, source.name + ".json"):
-            shutil.copy(source.with_name(name), tmp_path)
-        return tmp_path / source.name
-
-    return copy
-
-
-def damage(path: Path, sample: int, start: float, stop: float) -> None:
-    """Zero that share of a sample's bytes."""
-    beton = BetonFile(path)
-    offset, size = int(beton.offsets[sample]), int(beton.payload_sizes[sample])
-    with open(path, "r+b") as file:
-        file.seek(offset + int(start * size))
-        file.write(bytes(int(stop * size) - int(start * size)))
+from fastssl.views import ViewSpec
+from tests.faults.betons import NUM_IMAGES
 
 
 def message_of(kind: str, path: Path, **options) -> str:
     with pytest.raises(InputError) as caught:  # noqa: PT012
-        loader = open_loader(kind, path, batch_size=5, num_workers=1, **options)
+        loader = open_loader(kind, path, **{"batch_size": 5, "num_workers": 1, **options})
         list(loader.epoch(0))
     message = str(caught.value)
     assert "\n" not in message
     return message
-
-
-@pytest.mark.parametrize("kind", ["ffcv", "resident", "folder"])
-@pytest.mark.parametrize(("start", "stop"), [(0.0, 0.1), (0.7, 1.0)], ids=["header", "tail"])
-def test_damaged_jpeg_is_named(beton, kind, start, stop):
-    path = beton("jpg")
-    damage(path, 7, start, stop)
-    message = message_of(kind, path)
-    assert path.name in message
-    assert "sample 7" in message
-    assert str(BetonFile(path).offsets[7]) in message
 
 
 def test_damaged_file_of_an_exported_folder_is_named(beton):
@@ -76,16 +40,6 @@ def _exported(path: Path, index: int) -> Path:
     return found
 
 
-def test_skipped_steps_are_not_decoded(beton):
-    path = beton("jpg")
-    damage(path, int(epoch_order(0, 0, NUM_IMAGES)[0]), 0.0, 0.1)
-    loader = open_loader("ffcv", path, batch_size=5, num_workers=1)
-    assert len(list(loader.epoch(0, start_step=1))) == 3
-    with pytest.raises(InputError, match="sample"):
-        next(loader.epoch(0))
-    loader.close()
-
-
 def test_error_in_the_reading_thread_reaches_the_consumer(beton, monkeypatch):
     stock, calls = ffcv_loader._Epoch.run_pipeline, []
 
@@ -97,12 +51,13 @@ def test_error_in_the_reading_thread_reaches_the_consumer(beton, monkeypatch):
 
     monkeypatch.setattr(ffcv_loader._Epoch, "run_pipeline", fail_later)
     loader = open_loader("ffcv", beton(), batch_size=5, num_workers=1)
-    batches, threads = loader.epoch(0), threading.active_count()
+    batches = loader.epoch(0)
     next(batches)
     next(batches)
+    [epoch] = loader._epochs
     with pytest.raises(MemoryError, match="no room"):
         next(batches)
-    assert threading.active_count() == threads
+    assert not epoch.is_alive()
     loader.close()
 
 
@@ -153,38 +108,72 @@ def test_resident_refuses_what_does_not_fit(beton, monkeypatch):
     monkeypatch.setattr("fastssl.data.resident.free_bytes", lambda device: NUM_IMAGES * 32 * 32 * 3)
     message = message_of("resident", beton())
     assert message.startswith("loader=resident needs")
-    assert "loader=ffcv" in message
+    assert "loader=crops" in message
 
 
-@pytest.mark.parametrize(("room", "kind"), [(5, "resident"), (3, "ffcv")])
-def test_auto_takes_memory_when_a_quarter_of_it_is_enough(beton, monkeypatch, room, kind):
+ANTIALIASED, PLAIN = ViewSpec(size=16), ViewSpec(size=16, antialias=False)
+
+
+@pytest.mark.parametrize(
+    ("room", "specs", "kind"),
+    [
+        (5, (), "resident"),
+        (3, (), "images"),
+        (3, (ANTIALIASED,), "crops"),
+        (3, (ANTIALIASED,) * 8, "crops"),  # eight views are cheaper to cut on a GPU, and this is none
+        (3, (ANTIALIASED, PLAIN), "images"),
+    ],
+)
+def test_auto_takes_memory_when_a_quarter_of_it_is_enough(beton, monkeypatch, room, specs, kind):
     monkeypatch.setattr("fastssl.data.open.free_bytes", lambda device: room * NUM_IMAGES * 32 * 32 * 3)
-    loader = open_loader("auto", beton(), batch_size=5, num_workers=1)
+    views = Drawer(specs, 0) if specs else None
+    loader = open_loader("auto", beton(), batch_size=5, num_workers=1, views=views)
     assert loader.describe()["kind"] == kind
     assert "quarter" in loader.describe()["reason"]
     loader.close()
 
 
-@pytest.mark.parametrize("kind", ["auto", "ffcv", "resident", "folder"])
-def test_images_of_several_sizes_are_refused_with_the_fix(tmp_path, kind):
-    class Ragged:
-        info = array_source(np.zeros((4, 8, 8, 3), dtype=np.uint8), np.arange(4)).info
-        labels = np.arange(4)
+class Ragged:
+    """Images of 5 to 8 rows."""
 
-        def read(self, positions):
-            whole = array_source(np.zeros((4, 8, 8, 3), dtype=np.uint8), self.labels)
-            for item in whole.read(positions):
-                yield item._replace(image=item.image[: 5 + item.position])
+    info = array_source(np.zeros((4, 8, 8, 3), dtype=np.uint8), np.arange(4)).info
+    labels = np.arange(4)
 
+    def read(self, positions):
+        whole = array_source(np.arange(768, dtype=np.uint8).reshape(4, 8, 8, 3), self.labels)
+        for item in whole.read(positions):
+            yield item._replace(image=item.image[: 5 + item.position])
+
+
+@pytest.fixture
+def ragged(tmp_path):
     write_beton(Ragged(), tmp_path / "ragged.beton", WriteOptions())
-    message = message_of(kind, tmp_path / "ragged.beton")
+    return tmp_path / "ragged.beton"
+
+
+@pytest.mark.parametrize("kind", ["auto", "crops", "images", "resident"])
+def test_images_of_several_sizes_are_served_where_views_are_drawn(ragged, kind):
+    loader = open_loader(kind, ragged, batch_size=4, num_workers=1, views=Drawer((ViewSpec(size=4),), 0))
+    [batch] = loader.epoch(0)
+    assert sorted(batch.index.tolist()) == [0, 1, 2, 3]
+    assert batch.draw is not None
+    loader.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "drawn"), [("auto", False), ("images", False), ("resident", False), ("ffcv", True), ("folder", True)]
+)
+def test_images_of_several_sizes_are_refused_with_the_fix(ragged, kind, drawn):
+    views = Drawer((ViewSpec(size=4),), 0) if drawn else None
+    message = message_of(kind, ragged, batch_size=4, views=views)
     assert "ragged.beton" in message
     assert "beton write --square N" in message
+    assert "loader=crops" in message
 
 
 def test_unknown_kind_and_missing_beton_say_what_to_type(tmp_path, monkeypatch):
     monkeypatch.setenv("FASTSSL_BETONS", str(tmp_path))
-    with pytest.raises(InputError, match=r"^loader='dali' is unknown; give one of auto, ffcv, resident, folder$"):
+    with pytest.raises(InputError, match=rf"^loader='dali' is unknown; give one of {', '.join(KINDS)}$"):
         open_loader("dali", "cifar10")
     with pytest.raises(InputError, match=r"^dataset=cifar10 .*type `fastssl beton write cifar10`$"):
         open_loader("auto", "cifar10")
