@@ -7,7 +7,7 @@ A `Change` carries the stages as they were measured on this machine with the cha
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fastssl.bottleneck.pipeline import Pipeline, Stage
+from fastssl.bottleneck.pipeline import Pipeline, Stage, shown
 
 LEAST_GAIN = 0.03
 """Gains below it drown in the noise of measurements of about a second."""
@@ -40,20 +40,25 @@ class Advice:
     evidence: str
 
     def line(self) -> str:
-        return f"{self.what}: +{self.gain:.0%} ({self.images_per_s:,.0f} images/s predicted; {self.evidence})"
+        return f"{self.what}: +{self.gain:.0%} ({shown(self.images_per_s)} images/s predicted; {self.evidence})"
 
 
 def advise(pipeline: Pipeline, changes: Iterable[Change]) -> tuple[Advice, ...]:
-    """The changes that gain, the largest gain first; when the step limits, those to the step alone."""
+    """The changes that gain, the largest gain first; where the loader is fast enough, those to the step alone."""
     found = []
     for change in changes:
-        if pipeline.limit.name == "step" and all(stage.name != "step" for stage in change.stages):
+        if fast_enough(pipeline) and all(stage.name != "step" for stage in change.stages):
             continue
         rate = pipeline.with_stages(change.stages, change.workers).images_per_s
         gain = rate / pipeline.images_per_s - 1.0
         if gain >= LEAST_GAIN:
             found.append(Advice(change.what, gain, rate, change.evidence))
     return tuple(sorted(found, key=lambda advice: -advice.gain))
+
+
+def fast_enough(pipeline: Pipeline) -> bool:
+    """Whether the step limits, and a loader that costs nothing would gain little: on a GPU it then gains nothing."""
+    return pipeline.limit.name == "step" and pipeline.bound(LOADING) <= (1.0 + SMALL) * pipeline.images_per_s
 
 
 def verdict(pipeline: Pipeline) -> str:
@@ -63,7 +68,7 @@ def verdict(pipeline: Pipeline) -> str:
         return f"limit: step, {pipeline.share(limit):.0%} of an image's time. {_headroom(pipeline)}"
     if pipeline.full == "cores":
         spent = f"{pipeline.share(limit):.0%} of the CPU time of an image ({1e3 * limit.cost.cpu_s:.2f} ms)"
-        return f"limit: {limit.name}, {spent}; the cores do {pipeline.images_per_s:,.0f} images/s in all"
+        return f"limit: {limit.name}, {spent}; the cores do {shown(pipeline.images_per_s)} images/s in all"
     busy, part = pipeline.busy_s()[pipeline.full], pipeline.part_s(limit)
     where = {"loader": "loader's threads", "copy": "copy to the device", "trainer": "device"}[pipeline.full]
     return (f"limit: {limit.name}, {part / busy:.0%} of what the {where} spend on an image"
@@ -73,12 +78,12 @@ def verdict(pipeline: Pipeline) -> str:
 def _headroom(pipeline: Pipeline) -> str:
     """How much of it the loader has while the step limits."""
     more = pipeline.bound(LOADING) / pipeline.images_per_s - 1.0
-    if pipeline.cores is not None and more > SMALL:
-        return f"A loader that costs nothing would give at most {more:.0%} more images/s, a cheaper step gives more"
+    if not fast_enough(pipeline):
+        return f"The loader costs, too: one that costs nothing would give {more:.0%} more images/s"
     if pipeline.cores is not None:
         return f"The loader is fast enough: one that costs nothing would give {more:.0%} more images/s"
     rates = [rate for rate in (pipeline.rate_of("loader"), pipeline.rate_of("copy")) if rate is not None]
     if not rates:
         return "The loader is fast enough: it costs nothing that could be measured"
     times = min(rates) / pipeline.images_per_s
-    return f"The loader is fast enough: it gives {min(rates):,.0f} images/s, {times:.1f} times as many as go in"
+    return f"The loader is fast enough: it gives {shown(min(rates))} images/s, {times:.1f} times as many as go in"

@@ -8,7 +8,7 @@ import numpy as np
 from fastssl.bottleneck.advice import Change
 from fastssl.bottleneck.decoding import Decoding, measure_decoding, measure_reading
 from fastssl.bottleneck.pipeline import Cost
-from fastssl.bottleneck.stages import Measured, decoding_stages, stages_of
+from fastssl.bottleneck.stages import IN_MEMORY, Measured, decoding_stages, stages_of
 from fastssl.bottleneck.stored import Stored, written_otherwise
 from fastssl.bottleneck.subject import Subject
 from fastssl.data.memory import free_bytes
@@ -25,7 +25,7 @@ _MB = 1e6
 
 def loader_changes(subject: Subject, measured: Measured, seconds: float) -> Iterator[Change]:
     """Those that make sense for the run's loader, this file and this machine; each is measured when it is asked for."""
-    if subject.kind != "resident":
+    if subject.kind not in IN_MEMORY:
         for options in _other_files(subject):
             yield _rewritten(subject, measured, options, seconds)
         if usable_cores() > subject.workers:

@@ -1,15 +1,14 @@
 """The examination, top to bottom: every cost is measured alone, then the loaders, then the run as a whole."""
 
-import statistics
 from collections.abc import Callable
 from typing import Literal, TypeVar
 
-from fastssl.bottleneck.advice import advise
+from fastssl.bottleneck.advice import advise, fast_enough
 from fastssl.bottleneck.changes import loader_changes
 from fastssl.bottleneck.decoding import measure_decoding, measure_reading
 from fastssl.bottleneck.pipeline import Pipeline
 from fastssl.bottleneck.report import Report
-from fastssl.bottleneck.stages import Measured, stages_of
+from fastssl.bottleneck.stages import IN_MEMORY, Measured, stages_of
 from fastssl.bottleneck.step_changes import step_changes
 from fastssl.bottleneck.subject import MOST_SAMPLES, Subject, find_subject
 from fastssl.bottleneck.training import (
@@ -86,7 +85,7 @@ def examine(
 
     # ------------------------------------------------------------------ what could be changed, and the run as it is
     changes = [count(change) for change in step_changes(parts, batch, measured.augment, measured.step, seconds)]
-    if pipeline.limit.name != "step":
+    if not fast_enough(pipeline):
         changes += [count(change) for change in loader_changes(subject, measured, seconds)]
     parts = subject.open(subject.kind, _enough(subject, subject.kind))
     run = measure_run(parts, seconds, measured.step)
@@ -122,21 +121,22 @@ def _kinds(subject: Subject) -> tuple[str, ...]:
         "images": True,
         "resident": fits,
         "ffcv": subject.kind == "ffcv",
+        "nvjpeg": subject.device.type == "cuda" and subject.stored.is_jpeg,
     }
     return tuple(kind for kind, can in possible.items() if can)
 
 
 def _enough(subject: Subject, kind: str) -> int | None:
-    """A resident set is decoded whole before its first batch: here, a few batches of it."""
-    return max(MOST_SAMPLES, 2 * subject.recipe.batch_size) if kind == "resident" else None
+    """A set that will lie in memory is read whole before its first batch: here, a few batches of it."""
+    return max(MOST_SAMPLES, 2 * subject.recipe.batch_size) if kind in IN_MEMORY else None
 
 
 def _cores(subject: Subject, measured: Measured) -> float:
-    """How many cores a computation with enough threads was given: all there are, or fewer beside other programs.
+    """How many cores the run's computations were given: all there are, or fewer beside other programs.
 
-    The upper median over those measured, as some do not keep all threads busy and other programs come and go.
+    On average over their time; of the loader only where it has threads enough for all cores.
     """
-    costs = [measured.augment, measured.cut_and_augment, measured.step]
+    costs = [measured.augment, measured.step]
     if subject.workers >= usable_cores():
-        costs += [measured.decoding.whole, measured.decoding.region, measured.decoding.crops]
-    return min(usable_cores(), statistics.median_high(cost.cpu_s / cost.wall_s for cost in costs))
+        costs.append(measured.decoding.crops)
+    return min(usable_cores(), sum(cost.cpu_s for cost in costs) / sum(cost.wall_s for cost in costs))

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+from fastssl.bottleneck.pipeline import shown
 from fastssl.bottleneck.report import Report
 from fastssl.errors import InputError
 from fastssl.telemetry.files import write_atomically
@@ -80,7 +81,7 @@ def _rates(report: Report) -> list[tuple[str, float, str]]:
 
 def _draw_rates(axis: Any, rates: list[tuple[str, float, str]]) -> None:
     names, values, colours = (list(column) for column in zip(*rates))
-    _bars(axis, names, values, colours, [f"{value:,.0f}" for value in values])
+    _bars(axis, names, values, colours, [shown(value) for value in values])
     axis.set_title("images/s: measured (dark) and predicted (green)", loc="left", fontsize=9.5)
 
 

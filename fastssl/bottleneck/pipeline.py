@@ -131,3 +131,8 @@ class Pipeline:
         if self.cores is not None and self.full == CORES:
             return stage.cost.cpu_s / self.cores
         return self._busy_s(stage) if stage.resource == self.full else -1.0
+
+
+def shown(rate: float) -> str:
+    """A rate for a reader."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

@@ -1,11 +1,12 @@
 """What an examination found, in words, as a table with bars, and as one JSON document."""
 
+import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastssl.bottleneck.advice import Advice, verdict
-from fastssl.bottleneck.pipeline import STAGES, Cost, Pipeline, Stage
-from fastssl.bottleneck.stages import Measured, loader_cost
+from fastssl.bottleneck.pipeline import STAGES, Cost, Pipeline, Stage, shown
+from fastssl.bottleneck.stages import IN_MEMORY, Measured, loader_cost
 from fastssl.bottleneck.subject import Subject
 from fastssl.bottleneck.training import Flow
 from fastssl.telemetry.environment import device_facts, usable_cores
@@ -29,7 +30,7 @@ class Prediction:
         return self.measured / self.predicted
 
     def line(self) -> str:
-        return (f"{self.what}: predicted {self.predicted:,.0f} images/s, measured {self.measured:,.0f} "
+        return (f"{self.what}: predicted {shown(self.predicted)} images/s, measured {shown(self.measured)} "
                 f"(ratio {self.ratio:.2f})")  # fmt: skip
 
 
@@ -45,10 +46,12 @@ class Report:
     def predictions(self) -> tuple[Prediction, ...]:
         """The loader alone, where it can be measured as a whole, and the run."""
         kind = self.subject.kind
+        run = Prediction("training", self.pipeline.images_per_s, 1 / self.run.cost.wall_s)
+        if kind in IN_MEMORY:  # their stages are the loader as it was measured, which would predict itself
+            return (run,)
         loader = Prediction(f"loader {kind}", 1 / loader_cost(self.pipeline.stages).wall_s,
                             1 / self.measured.loaders[kind].cost.wall_s)  # fmt: skip
-        run = Prediction("training", self.pipeline.images_per_s, 1 / self.run.cost.wall_s)
-        return (run,) if kind == "resident" else (loader, run)  # whose stage is the loader as it was measured
+        return (loader, run)
 
     @property
     def ceiling(self) -> float:
@@ -69,14 +72,16 @@ class Report:
         views = " + ".join(f"{sizes.count(size)} x {size} px" for size in dict.fromkeys(sizes))
         reading, decoding, one = measured.reading, measured.decoding, measured.decoding_alone
         cache = "page cache warm" if reading.warm else "page cache cold at first"
+        load, cores = os.getloadavg()[0], usable_cores()
+        busy = f"; busy (load {load:.1f}), so images/s mislead, shares and gains less" if load > cores + 1 else ""
         scaling = one.crops.wall_s / decoding.crops.wall_s
         return [
             f"dataset   {info.name}/{info.split}: {info.num_samples:,} images up to {info.height}x{info.width}, "
             f"{kind}, {stored.bytes_per_image / 1e3:,.1f} kB each; {len(stored)} of them examined",
             f"run       {recipe.name}: {recipe.method.kind}, {recipe.model.arch}, {views}, batch {recipe.batch_size}, "
             f"{recipe.precision}, backend {subject.backend.name}",
-            f"machine   {device_facts(subject.device.type)['name']}, {usable_cores()} cores, "
-            f"{subject.workers} loader threads",
+            f"machine   {device_facts(subject.device.type)['name']}, {cores} cores, "
+            f"{subject.workers} loader threads{busy}",
             f"loader    {subject.kind}: {subject.reason}",
             f"reading   {reading.mb_per_s(reading.first):,.0f} MB/s at first, {reading.mb_per_s(reading.second):,.0f} "
             f"the second time: {cache}",
@@ -91,17 +96,17 @@ class Report:
 
     def _row(self, stage: Stage) -> tuple[str, ...]:
         share = self.pipeline.share(stage)
-        rate = f"{stage.images_per_s:,.0f}" if stage.images_per_s else "—"
+        rate = shown(stage.images_per_s) if stage.images_per_s else "—"
         bar = "█" * round(BAR_CELLS * share)
         return (stage.name, f"{1e3 * stage.cost.cpu_s:.3f}", rate, f"{share:.0%}", bar, stage.note)
 
     def lines(self) -> list[str]:
         """What limits, whether the model holds, what the loaders do, and what to change."""
-        others = ", ".join(f"{kind} {1 / flow.cost.wall_s:,.0f}" for kind, flow in self.measured.loaders.items())
+        others = ", ".join(f"{kind} {shown(1 / flow.cost.wall_s)}" for kind, flow in self.measured.loaders.items())
         return [
             verdict(self.pipeline),
             *(prediction.line() for prediction in self.predictions),
-            f"step alone: {self.ceiling:,.0f} images/s; training reaches {self.efficiency:.0%} of that, data-wait "
+            f"step alone: {shown(self.ceiling)} images/s; training reaches {self.efficiency:.0%} of that, data-wait "
             f"{self.run.waited:.0%}",
             f"loaders alone, images/s: {others}",
             *(f"advice {i}: {advice.line()}" for i, advice in enumerate(self.advice, 1)),

@@ -6,6 +6,9 @@ from fastssl.bottleneck.decoding import Decoding, Reading
 from fastssl.bottleneck.pipeline import NOTHING, Cost, Stage
 from fastssl.bottleneck.training import Flow
 
+IN_MEMORY = ("resident", "nvjpeg")
+"""Loaders that hold the whole set, as pixels or as the bytes that a GPU decodes."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -35,11 +38,12 @@ class Measured:
 
 def stages_of(kind: str, measured: Measured) -> tuple[Stage, ...]:
     """The stages of a run whose loader is of that kind."""
-    data = resident_stages(measured) if kind == "resident" else decoding_stages(kind, measured, measured.decoding)
+    in_memory = kind in IN_MEMORY
+    data = memory_stages(kind, measured) if in_memory else decoding_stages(kind, measured, measured.decoding)
     copied = measured.copy_crops if kind == "crops" else measured.copy_images
     note = "from pinned memory" if copied != NOTHING else "CPU: no copy"
-    if kind == "resident":
-        copied, note = NOTHING, "resident: no copy"
+    if in_memory:
+        copied, note = NOTHING, f"{kind}: no copy"
     return (
         *data,
         Stage("augment", measured.augment, "trainer", "after the crop"),
@@ -72,18 +76,21 @@ def decoding_stages(kind: str, measured: Measured, decoding: Decoding, read: Cos
     return (*stages, Stage("resize", decoding.crops.beyond(before), "loader", "while decoding"))
 
 
-def resident_stages(measured: Measured) -> tuple[Stage, ...]:
-    """Read, decode and resize of a set that was decoded before the run; needs its loader among those measured."""
-    gather = measured.loaders["resident"].cost
-    cut = measured.cut_and_augment.beyond(measured.augment)
-    return (
-        Stage("read", gather, "trainer", "rows gathered"),
-        Stage("decode", NOTHING, "loader", "before the run"),
-        Stage("resize", cut, "trainer", "by the backend"),
-    )
+def memory_stages(kind: str, measured: Measured) -> tuple[Stage, ...]:
+    """Read, decode and resize of a set that lies in memory; its loader must be among those measured.
+
+    Where a GPU decodes (`nvjpeg`), the whole loader is taken for decoding, at the step's expense.
+    """
+    served, cut = measured.loaders[kind].cost, measured.cut_and_augment.beyond(measured.augment)
+    resize = Stage("resize", cut, "trainer", "by the backend")
+    if kind == "nvjpeg":
+        decode = Stage("decode", served, "trainer", "by the GPU")
+        return (Stage("read", NOTHING, "loader", "bytes in memory"), decode, resize)
+    gather = Stage("read", served, "trainer", "rows gathered")
+    return (gather, Stage("decode", NOTHING, "loader", "before the run"), resize)
 
 
 def loader_cost(stages: tuple[Stage, ...]) -> Cost:
-    """Of the stages that the loader's threads work on, one after the other; of a resident set, the gathering."""
-    mine = [stage.cost for stage in stages if stage.resource == "loader" or stage.name == "read"]
+    """Of the stages that the loader's threads work on, one after the other."""
+    mine = [stage.cost for stage in stages if stage.resource == "loader"]
     return Cost(sum(cost.wall_s for cost in mine), sum(cost.cpu_s for cost in mine))

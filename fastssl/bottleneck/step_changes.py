@@ -23,7 +23,7 @@ def step_changes(parts: Parts, batch: Batch, augment: Cost, step: Cost, seconds:
         yield Change(
             "--precision fp32",
             (Stage("step", cost, "trainer"),),
-            f"a step took {1e3 * step.wall_s:.2f} ms per image in {precision} and {1e3 * cost.wall_s:.2f} in fp32",
+            f"a step took {1e3 * step.cpu_s:.2f} ms of CPU per image in {precision} and {1e3 * cost.cpu_s:.2f} in fp32",
         )
     for name in other_backends(parts):
         cost = measure_augment(replace(parts, backend=get_backend(name, parts.device)), batch, seconds)

@@ -104,8 +104,9 @@ def find_subject(
     kind, reason = loader or data.loader, "asked for"
     if kind == "auto":
         kind, reason = choose_kind(served, device, recipe.drawer)
-    if kind not in _EXAMINED:
-        raise InputError(f"loader={kind} is not examined stage by stage; give one of {', '.join(_EXAMINED)}")
+    examined = (*_EXAMINED, "nvjpeg") if device.type == "cuda" else _EXAMINED
+    if kind not in examined:
+        raise InputError(f"loader={kind} is not examined on {device.type}; give one of {', '.join(examined)}")
     backend = get_backend(recipe.backend, device)
     return Subject(recipe, served, kind, reason, device, backend, build_trainable(recipe, served.info, device))
 

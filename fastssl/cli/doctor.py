@@ -28,7 +28,7 @@ class Command:
     recipe: Annotated[str | None, tyro.conf.arg(metavar="RECIPE")] = None
     """Whose views, model, method, batch, precision, backend and device; by default plain SimCLR at a size that fits."""
     loader: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
-    """Instead of the recipe's: crops, images, resident or ffcv."""
+    """Instead of the recipe's: crops, images, resident, ffcv or (on a GPU) nvjpeg."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     """Loader threads, instead of the recipe's."""
     precision: Literal["bf16", "fp16", "fp32"] | None = None

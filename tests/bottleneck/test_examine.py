@@ -100,6 +100,7 @@ def test_labels_are_asked_for_where_they_are_read(mixed_beton):
     [
         ({"seconds": 0.0}, "seconds=0.0 is no time"),
         ({"loader": "folder"}, "loader=folder is not examined"),
+        ({"loader": "nvjpeg"}, "loader=nvjpeg is not examined on cpu"),
         ({"workers": 0}, "workers=0 is not a number of threads"),
     ],
 )
@@ -223,7 +224,7 @@ def test_step_is_tried_in_full_precision_on_a_cpu_and_other_backends_where_there
         ("--precision fp32", "step"),
         ("--backend reference", "augment"),
     ]
-    assert "in bf16 and" in found[0].evidence
+    assert "per image in bf16 and" in found[0].evidence
 
 
 def test_full_precision_has_no_other_to_try(tiny_beton):

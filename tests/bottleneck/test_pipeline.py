@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fastssl.bottleneck.advice import LEAST_GAIN, Change, advise, verdict
+from fastssl.bottleneck.advice import LEAST_GAIN, Change, advise, fast_enough, verdict
 from fastssl.bottleneck.pipeline import NOTHING, STAGES, Cost, Pipeline, Stage
 
 WHERE = dict(zip(STAGES, ("loader", "loader", "loader", "trainer", "copy", "trainer")))
@@ -112,10 +112,24 @@ def test_nothing_is_advised_that_was_not_measured():
     assert advise(Pipeline(stages(**ON_GPU)), []) == ()
 
 
-def test_when_the_step_limits_only_the_step_is_advised_on():
-    pipeline = Pipeline(stages(**(ON_GPU | {"step": 3.0})))
+@pytest.mark.parametrize(
+    "pipeline",
+    [
+        Pipeline(stages(**(ON_GPU | {"step": 3.0}))),
+        Pipeline(stages(decode=0.2, augment=0.1, step=2.2), cores=2.0, workers=2),
+    ],
+    ids=["gpu", "cpu"],
+)
+def test_when_the_step_limits_only_the_step_is_advised_on(pipeline):
+    assert fast_enough(pipeline)
     advice = advise(pipeline, [change("smaller", 0.1), change("fp32", 1.0, "step")])
     assert [one.what for one in advice] == ["fp32"]
+
+
+def test_largest_stage_of_a_cpu_does_not_hide_a_loader_that_costs_nearly_as_much():
+    pipeline = Pipeline(stages(decode=0.9, step=1.0), cores=2.0, workers=2)
+    assert pipeline.limit.name == "step"
+    assert [one.what for one in advise(pipeline, [change("smaller", 0.3)])] == ["smaller"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +140,11 @@ def test_when_the_step_limits_only_the_step_is_advised_on():
         ({"step": 1.0}, None, "fast enough: it costs nothing that could be measured"),
         ({"decode": 0.6, "step": 0.4}, 2.0, "limit: decode, 60% of the CPU time of an image (1.20 ms)"),
         ({"decode": 0.05, "step": 0.95}, 2.0, "fast enough: one that costs nothing would give 5% more images/s"),
-        ({"decode": 0.4, "step": 0.6}, 2.0, "A loader that costs nothing would give at most 67% more images/s"),
+        (
+            {"decode": 0.4, "step": 0.6},
+            2.0,
+            "The loader costs, too: one that costs nothing would give 67% more images/s",
+        ),
     ],
 )
 def test_verdict_names_limit_and_room(costs, cores, words):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fastssl.bottleneck.decoding import Decoding, Reading
-from fastssl.bottleneck.pipeline import NOTHING, STAGES, Cost
+from fastssl.bottleneck.pipeline import NOTHING, STAGES, Cost, Pipeline
 from fastssl.bottleneck.stages import Measured, loader_cost, stages_of
 from fastssl.bottleneck.training import Flow
 
@@ -26,7 +26,7 @@ MEASURED = Measured(
     copy_crops=cost(0.03),
     copy_images=cost(0.05),
     step=cost(3.0),
-    loaders={"resident": Flow(cost(0.01), 1.0)},
+    loaders={"resident": Flow(cost(0.01), 1.0), "nvjpeg": Flow(cost(0.4), 1.0)},
 )
 
 
@@ -52,7 +52,13 @@ def test_images_are_cut_by_the_trainer(kind, decode):
 def test_a_resident_set_is_gathered_where_it_is():
     expected = {"read": 0.01, "decode": 0.0, "resize": 0.3, "augment": 0.2, "host-to-device": 0.0, "step": 3.0}
     assert milliseconds("resident") == expected
-    assert loader_cost(stages_of("resident", MEASURED)).wall_s == pytest.approx(1e-5)
+    assert loader_cost(stages_of("resident", MEASURED)) == NOTHING
+
+
+def test_a_gpu_that_decodes_has_less_time_for_the_step():
+    expected = {"read": 0.0, "decode": 0.4, "resize": 0.3, "augment": 0.2, "host-to-device": 0.0, "step": 3.0}
+    assert milliseconds("nvjpeg") == expected
+    assert Pipeline(stages_of("nvjpeg", MEASURED)).busy_s()["trainer"] == pytest.approx(3.9e-3)
 
 
 def test_reading_from_the_disk_comes_on_top_of_decoding():
@@ -73,7 +79,7 @@ def test_decoding_at_a_scale_is_not_charged_for_the_whole_resolution():
     assert (found["read"], found["decode"], found["resize"]) == (0.02, 0.38, 0.0)
 
 
-@pytest.mark.parametrize("kind", ["crops", "images", "ffcv", "resident"])
+@pytest.mark.parametrize("kind", ["crops", "images", "ffcv", "resident", "nvjpeg"])
 def test_every_loader_has_the_six_stages_in_order(kind):
     assert tuple(stage.name for stage in stages_of(kind, MEASURED)) == STAGES
 

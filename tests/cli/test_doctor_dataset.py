@@ -46,7 +46,7 @@ CASES = [
     (["--dataset", "demo", "--no-measure"], USED_WRONGLY, "measure=False leaves nothing to say"),
     (["--recipe", "demo-simclr"], USED_WRONGLY, "recipe=demo-simclr has no effect without a dataset"),
     (["--out", "x.png"], USED_WRONGLY, "out=x.png has no effect without a dataset"),
-    (["--dataset", "whole.beton", "--loader", "crop"], FAILED, "loader=crop is not examined stage by stage"),
+    (["--dataset", "whole.beton", "--loader", "crop"], FAILED, "loader=crop is not examined on cpu"),
 ]
 
 
