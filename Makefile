@@ -9,7 +9,7 @@ CHECKED := --jaxtyping-packages=fastssl.methods,fastssl.augment,fastssl.models,f
 ALWAYS := not gpu and not network
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton bench plots clean
+.PHONY: help setup demo test test-all lint beton bench bench-load plots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ beton: setup  ## write a dataset: make beton DATASET=cifar10 ARGS="--root DIR"
 
 bench: setup  ## time the augmentation beside its peers: make bench ARGS="--quick"
 	$(RUN)python -m benchmarks $(ARGS)
+
+bench-load: setup  ## time the loaders beside their peers: make bench-load ARGS="--quick"
+	$(RUN)python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
+	$(RUN)python -m benchmarks.bench_loaders $(ARGS)
 
 plots: setup  ## redraw every figure and table from the committed records
 	$(RUN)python tools/plots.py

@@ -1,1 +1,1 @@
-"""Speed of the augmentation line beside its peers and its ceilings. See README.md in this folder."""
+"""Speed of the augmentation line and of the loaders beside peers and ceilings. See README.md in this folder."""

@@ -140,19 +140,29 @@ def _probe(spec: ViewSpec, **changes: Any) -> ViewSpec:
 
 
 def _geometry_breaches(build: Build, spec: ViewSpec, device: torch.device) -> Iterator[str]:
-    """Boxes, flips, and which image each view is of (blue tells its number)."""
-    height, width = PROBE
     count = FEW_PROBES if spec.crop_scale is None and spec.flip_p in (0.0, 1.0) else NUM_PROBES
-    number = torch.arange(count) % 32
-    ramps = coordinate_ramp(height, width).repeat(count, 1, 1, 1)
-    ramps[:, 2] = (8 * number).view(-1, 1, 1).to(torch.uint8)  # steps that bfloat16 keeps apart
+    ramps, number = probe_ramps(count)
     ramps = ramps.contiguous(memory_format=torch.channels_last).to(device)
-    views = _run(build, _probe(spec, flip_p=spec.flip_p), ramps).cpu()
+    yield from ramp_breaches(_run(build, _probe(spec, flip_p=spec.flip_p), ramps).cpu(), number, spec)
+
+
+def probe_ramps(count: int) -> tuple[Tensor, Tensor]:
+    """uint8 (count, 3, h, w) of size `PROBE`: ramps whose blue is 8 times their number, and the numbers, 0-31."""
+    number = torch.arange(count) % 32
+    ramps = coordinate_ramp(*PROBE).repeat(count, 1, 1, 1)
+    ramps[:, 2] = (8 * number).view(-1, 1, 1).to(torch.uint8)  # steps that bfloat16 keeps apart, and JPEG
+    return ramps, number
+
+
+def ramp_breaches(views: Tensor, number: Tensor, spec: ViewSpec) -> Iterator[str]:
+    """What is wrong with one view each of the ramps with these numbers: whose they are, their flips and boxes.
+
+    `views` are (n, 3, s, s) in 0-1, made with the crop and the flip of `spec` alone.
+    """
     blue = (views[:, 2].mean((1, 2)) * (255 / 8)).round().long()
     if not torch.equal(blue, number):
-        yield f"{int((blue != number).sum())} of {count} views are not of the image in their place"
-    views[:, 2] = 0
-    measured = read_crops(views, height, width)
+        yield f"{int((blue != number).sum())} of {len(views)} views are not of the image in their place"
+    measured = read_crops(torch.cat([views[:, :2], torch.zeros_like(views[:, :1])], 1), *PROBE)
     yield from _binomial("flipped", measured.flipped, spec.flip_p)
     expected = _expected_crops(spec)
     for name, got, want in zip(("crop area", "crop ratio"), _sizes(measured.boxes), _sizes(expected), strict=True):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|augment|blurred|operations32|operations224|train|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|augment|blurred|operations32|operations224|train|all] ...
 #
 # Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
-# run. At most seven files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
+# run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
 #
 #   OUT      folder for the results                             (runs/gpu-suite)
 #   DEVICE   cuda or cpu                                        (cuda)
@@ -16,11 +16,11 @@ cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity augment blurred operations32 operations224 train) QUICK="" PIECES=()
+ALL=(environment parity load augment blurred operations32 operations224 train) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
+    environment | parity | load | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -43,6 +43,9 @@ if [[ $WHEELS ]]; then
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
     git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
   fi
+  if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
+    cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
+  fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
 fi
 BETONS=${FASTSSL_BETONS:-datasets/betons}
@@ -54,26 +57,37 @@ environment() {
     "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
   [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
     { echo "torch sees no CUDA device" >&2; return 1; }
-  "$PYTHON" -m fastssl.cli doctor --json >"$OUT/doctor.json"
+  "$PYTHON" -m fastssl.cli doctor --json >>"$OUT/environment.txt"
 }
 
 parity() {
   local code=0
   : >"$OUT/parity.log"
   if [[ $DEVICE == cuda ]]; then
-    run_tests gpu tests/parity tests/augment tests/kernels tests/data tests/train tests/telemetry || code=1
+    run_tests parity.log gpu tests/parity tests/augment tests/kernels tests/train tests/telemetry || code=1
   fi
   # These need no GPU and carry no mark: they take one where there is one, and Triton's interpreter elsewhere.
-  run_tests "not gpu and not slow and not network" \
+  run_tests parity.log "not gpu and not slow and not network" \
     tests/augment/test_sample_triton.py tests/kernels/test_augment_views.py tests/parity/test_fused.py || code=1
   return $code
 }
 
-run_tests() {  # MARKS PATH ...
+run_tests() {  # LOG MARKS PATH ...
   local code=0
-  "$PYTHON" -m pytest -m "$1" "${@:2}" -p no:cacheprovider -rfE >"$SCRATCH/tests.log" 2>&1 || code=$?
-  cat "$SCRATCH/tests.log" >>"$OUT/parity.log"
+  "$PYTHON" -m pytest -m "$2" "${@:3}" -p no:cacheprovider -rfE >"$SCRATCH/tests.log" 2>&1 || code=$?
+  cat "$SCRATCH/tests.log" >>"$OUT/$1"
   tail -n 5 "$SCRATCH/tests.log"
+  return $code
+}
+
+# The loaders on the way to the device, then their CPU part beside its peers (two threads each, whatever the machine).
+load() {
+  local code=0
+  : >"$OUT/load.log"
+  if [[ $DEVICE == cuda ]]; then run_tests load.log gpu tests/data tests/contracts || code=1; fi
+  "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+    $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/load.log" 2>&1 || code=1
+  tail -n 30 "$OUT/load.log"
   return $code
 }
 
@@ -105,7 +119,7 @@ train() {
   return $code
 }
 
-export -f environment parity run_tests measure augment blurred operations32 operations224 train
+export -f environment parity run_tests load measure augment blurred operations32 operations224 train
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do

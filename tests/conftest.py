@@ -14,6 +14,7 @@ if not torch.cuda.is_available():
 from fastssl.data.arrays import array_source
 from fastssl.data.options import WriteOptions
 from fastssl.data.pack import write_beton
+from fastssl.data.sources import folder_source
 
 TINTS = np.array([[200, 60, 40], [180, 120, 60], [150, 70, 110], [220, 150, 70], [120, 90, 20]])
 
@@ -39,6 +40,29 @@ def tiny_beton(tmp_path_factory):
             labels = np.arange(num_images) % 5
             written[key] = folder / f"tiny{num_images}-{height}x{width}-{mode}.beton"
             write_beton(array_source(images, labels, name="tiny"), written[key], WriteOptions(mode=mode))
+        return written[key]
+
+    return get
+
+
+SIZES = ((40, 60), (60, 40), (33, 47), (26, 70))
+
+
+@pytest.fixture(scope="session")
+def mixed_beton(tmp_path_factory):
+    """`mixed_beton(num_images, mode)`: path of a beton of two classes and images of four sizes, up to 60 x 70."""
+    folder, written = tmp_path_factory.mktemp("mixed"), {}
+
+    def get(num_images, mode="proportion"):
+        key = (num_images, mode)
+        if key not in written:
+            root = folder / f"images{num_images}-{mode}"
+            for index in range(num_images):
+                name = root / "train" / f"class{index % 2}" / f"{index:03d}.png"
+                name.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture(index, *SIZES[index % 4])).save(name)
+            written[key] = folder / f"mixed{num_images}-{mode}-train.beton"
+            write_beton(folder_source(root, "train"), written[key], WriteOptions(mode=mode))
         return written[key]
 
     return get

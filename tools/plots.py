@@ -4,10 +4,12 @@ python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), or `<!-- table: augment -->` ... for every benchmark of the augmentation.
+(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation, or
+`<!-- table: load -->` ... for every benchmark of the loaders, with its figure.
 """
 
 import argparse
+import os
 import re
 import sys
 from pathlib import Path
@@ -18,6 +20,10 @@ from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu
 from fastssl.report.costs import SUITE, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
+from fastssl.report.loader_costs import SUITE as LOAD
+from fastssl.report.loader_costs import load_loaders
+from fastssl.report.loader_figure import has_curve, views_figure
+from fastssl.report.loader_tables import loader_tables
 from fastssl.report.tables import budget_table
 from fastssl.telemetry.reading import read_records
 
@@ -28,7 +34,7 @@ UNMEASURED = "No campaign has been recorded yet."
 
 
 def campaigns(results: Path, suite: str) -> list[Path]:
-    """Committed records of one suite ("train", "augment"): results/<folder>/<machine>/<campaign>.jsonl."""
+    """Committed records of one suite ("train", "augment", "load"): results/<folder>/<machine>/<campaign>.jsonl."""
     return [path for path in sorted(results.glob("*/*/*.jsonl")) if read_records([path])[0]["suite"] == suite]
 
 
@@ -40,13 +46,15 @@ def load(path: Path, results: Path) -> pl.DataFrame:
     return load_runs([path], LABELS.get(str(path.relative_to(results).with_suffix(""))))
 
 
-def with_tables(text: str, results: Path) -> str:
-    """The document with each block between `<!-- table: NAME -->` and its end made anew."""
+def with_tables(text: str, results: Path, folder: Path) -> str:
+    """The document in `folder` with each block between `<!-- table: NAME -->` and its end made anew."""
 
     def table(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
         if name == SUITE:
             body = augment_text(results)
+        elif name == LOAD:
+            body = loader_text(results, folder)
         else:  # raises for a campaign that is not there
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
@@ -68,6 +76,24 @@ def augment_text(results: Path) -> str:
     return "\n\n".join(parts)
 
 
+def loader_text(results: Path, folder: Path) -> str:
+    """Every campaign of the loaders under a heading of its own, with its curve over the number of views."""
+    parts = []
+    for path in campaigns(results, LOAD):
+        frame = load_loaders([path])
+        parts += _section(f"{path.parent.name}, {path.stem}", loader_tables(frame))
+        if has_curve(frame):
+            drawn = os.path.relpath(figure_path(path, results), folder)
+            parts.append(f"![CPU time per source image against the number of views]({drawn}.svg)")
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def figure_path(records: Path, results: Path) -> Path:
+    """Where the figure of a campaign lies, without ending."""
+    suite, machine = records.relative_to(results).parts[:2]
+    return results / "figures" / f"{suite}-{machine}-{records.stem}"
+
+
 def _section(heading: str, tables: list[CostTable]) -> list[str]:
     return [f"## {heading}", *(f"**{table.title}**\n\n{table.markdown()}" for table in tables)]
 
@@ -79,7 +105,7 @@ def main() -> int:
     options = parser.parse_args()
     root = options.root
     results = root / "results"
-    fresh = {path: with_tables(path.read_text(), results) for path in documents(root)}
+    fresh = {path: with_tables(path.read_text(), results, path.parent) for path in documents(root)}
     stale = [path for path, text in fresh.items() if text != path.read_text()]
     if options.check:
         for path in stale:
@@ -88,11 +114,13 @@ def main() -> int:
             )
         return bool(stale)
     for path in campaigns(results, "train"):
-        frame = load(path, results)
-        suite, machine = path.relative_to(results).parts[:2]
-        out = results / "figures" / f"{suite}-{machine}-{path.stem}"
+        frame, out = load(path, results), figure_path(path, results)
         for file in (*budget_figure(frame, out), budget_csv(frame, out)):
             print(f"wrote {file.relative_to(root)}")
+    for path in campaigns(results, LOAD):
+        if has_curve(frame := load_loaders([path])):
+            for file in views_figure(frame, figure_path(path, results)):
+                print(f"wrote {file.relative_to(root)}")
     for path in stale:
         path.write_text(fresh[path])
         print(f"wrote {path.relative_to(root)}")

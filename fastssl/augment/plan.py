@@ -165,7 +165,7 @@ def _factor(strength: float | int) -> Span:
 
 
 def _fallback(spec: ViewSpec, height: int, width: int) -> tuple[int, int, int, int]:
-    top, left, tall, wide = fallback_boxes(spec, np.array([[height, width]]))[0].tolist()
+    top, left, tall, wide = map(int, fallback_boxes(spec, np.array([[height, width]]))[0])
     return top, left, tall, wide
 
 

@@ -19,7 +19,6 @@ from fastssl.views import (
     ERASE_AT,
     FLIP_AT,
     GRAY_AT,
-    HUE_AT,
     NOISE_AT,
     NOISE_KEY_AT,
     NUM_WORDS,
@@ -88,36 +87,39 @@ def _sample(
     table: Any,
     floats: Any,
 ) -> None:
-    """Fills the rows of a table of zeros; `floats` is the same memory."""
+    """Fills the rows of a table of zeros; `floats` is the same memory.
+
+    Rows go by number: an array of a row would be counted in and out again, which costs as much as the draws.
+    """
     for i in range(len(index)):
-        sample_index, row, real = index[i], table[i], floats[i]
-        _crop(plan, sizes[i], fallbacks[i], sample_index, epoch, view | _CROP, key, row[CROP_AT : CROP_AT + 4])
-        row[FLIP_AT] = _happens(plan.flip_below, sample_index, epoch, view | _FLIP, key)
-        row[VERTICAL_FLIP_AT] = _happens(plan.vertical_flip_below, sample_index, epoch, view | _VERTICAL_FLIP, key)
-        row[GRAY_AT] = _happens(plan.gray_below, sample_index, epoch, view | _GRAY, key)
-        row[SOLARIZE_AT] = _happens(plan.solarize_below, sample_index, epoch, view | _SOLARIZE, key)
-        _jitter(plan, sample_index, epoch, view | _JITTER, key, row[ORDER_AT:], real[BRIGHTNESS_AT : HUE_AT + 1])
+        sample_index = index[i]
+        _crop(plan, sizes, fallbacks, sample_index, epoch, view | _CROP, key, table, i)
+        table[i, FLIP_AT] = _happens(plan.flip_below, sample_index, epoch, view | _FLIP, key)
+        table[i, VERTICAL_FLIP_AT] = _happens(plan.vertical_flip_below, sample_index, epoch, view | _VERTICAL_FLIP, key)
+        table[i, GRAY_AT] = _happens(plan.gray_below, sample_index, epoch, view | _GRAY, key)
+        table[i, SOLARIZE_AT] = _happens(plan.solarize_below, sample_index, epoch, view | _SOLARIZE, key)
+        _jitter(plan, sample_index, epoch, view | _JITTER, key, table, floats, i)
         if plan.pad > 0:
             words = _philox((sample_index, epoch, view | _PAD, 0), key)
-            row[SHIFT_AT] = (words[0] * (2 * plan.pad + 1) >> 32) - plan.pad
-            row[SHIFT_AT + 1] = (words[1] * (2 * plan.pad + 1) >> 32) - plan.pad
+            table[i, SHIFT_AT] = (words[0] * (2 * plan.pad + 1) >> 32) - plan.pad
+            table[i, SHIFT_AT + 1] = (words[1] * (2 * plan.pad + 1) >> 32) - plan.pad
         if plan.affine_below > 0:
             words = _philox((sample_index, epoch, view | _AFFINE, 0), key)
             if words[0] >> 8 < plan.affine_below:
-                real[ANGLE_AT] = _between(words[1], plan.angle)
-                row[TRANSLATE_AT] = np.rint(_between(words[2], plan.translate))
-                row[TRANSLATE_AT + 1] = np.rint(_between(words[3], plan.translate))
+                floats[i, ANGLE_AT] = _between(words[1], plan.angle)
+                table[i, TRANSLATE_AT] = np.rint(_between(words[2], plan.translate))
+                table[i, TRANSLATE_AT + 1] = np.rint(_between(words[3], plan.translate))
         if plan.blur_below > 0:
             words = _philox((sample_index, epoch, view | _BLUR, 0), key)
             if words[0] >> 8 < plan.blur_below:
-                real[SIGMA_AT] = _between(words[1], plan.sigma)
+                floats[i, SIGMA_AT] = _between(words[1], plan.sigma)
         if plan.noise_below > 0:
             words = _philox((sample_index, epoch, view | _NOISE, 0), key)
             if words[0] >> 8 < plan.noise_below:
-                real[NOISE_AT] = _between(words[1], plan.noise_sigma)
-                row[NOISE_KEY_AT], row[NOISE_KEY_AT + 1] = words[2], words[3]
+                floats[i, NOISE_AT] = _between(words[1], plan.noise_sigma)
+                table[i, NOISE_KEY_AT], table[i, NOISE_KEY_AT + 1] = words[2], words[3]
         if plan.erase_below > 0:
-            _erase(plan, sample_index, epoch, view | _ERASE, key, row[ERASE_AT : ERASE_AT + 4])
+            _erase(plan, sample_index, epoch, view | _ERASE, key, table, i)
 
 
 @compiled()
@@ -132,10 +134,11 @@ def _between(word: int, bounds: plans.Span) -> float:
 
 @compiled()
 def _crop(
-    plan: DrawPlan, size: Any, fallback: Any, index: int, epoch: int, stream: int, key: tuple[int, int], box: Any
-) -> None:
+    plan: DrawPlan, sizes: Any, fallbacks: Any, index: int, epoch: int, stream: int, key: tuple[int, int], table: Any,
+    i: int,
+) -> None:  # fmt: skip
     if plan.crops:
-        full_height, full_width = size
+        full_height, full_width = sizes[i, 0], sizes[i, 1]
         for attempt in range(NUM_TRIES):
             words = _philox((index, epoch, stream, attempt), key)
             area = _between(words[0], plan.scale) * np.float64(full_height * full_width)
@@ -143,15 +146,16 @@ def _crop(
             width = np.int64(np.rint(np.sqrt(area * ratio)))
             height = np.int64(np.rint(np.sqrt(area / ratio)))
             if 0 < width <= full_width and 0 < height <= full_height:
-                box[0] = words[2] * (full_height - height + 1) >> 32
-                box[1] = words[3] * (full_width - width + 1) >> 32
-                box[2], box[3] = height, width
+                table[i, CROP_AT] = words[2] * (full_height - height + 1) >> 32
+                table[i, CROP_AT + 1] = words[3] * (full_width - width + 1) >> 32
+                table[i, CROP_AT + 2], table[i, CROP_AT + 3] = height, width
                 return
-    box[0], box[1], box[2], box[3] = fallback
+    for k in range(4):
+        table[i, CROP_AT + k] = fallbacks[i, k]
 
 
 @compiled()
-def _erase(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], box: Any) -> None:
+def _erase(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], table: Any, i: int) -> None:
     if _philox((index, epoch, stream, NUM_TRIES), key)[0] >> 8 >= plan.erase_below:
         return
     for attempt in range(NUM_TRIES):
@@ -161,17 +165,18 @@ def _erase(plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, 
         height = np.int64(np.rint(np.sqrt(area * ratio)))
         width = np.int64(np.rint(np.sqrt(area / ratio)))
         if height < plan.size and width < plan.size:
-            box[0] = words[2] * (plan.size - height + 1) >> 32
-            box[1] = words[3] * (plan.size - width + 1) >> 32
-            box[2], box[3] = height, width
+            table[i, ERASE_AT] = words[2] * (plan.size - height + 1) >> 32
+            table[i, ERASE_AT + 1] = words[3] * (plan.size - width + 1) >> 32
+            table[i, ERASE_AT + 2], table[i, ERASE_AT + 3] = height, width
             return
 
 
 @compiled()
 def _jitter(
-    plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], order: Any, factors: Any
+    plan: DrawPlan, index: int, epoch: int, stream: int, key: tuple[int, int], table: Any, floats: Any, i: int
 ) -> None:
-    factors[0], factors[1], factors[2], factors[3] = _NEUTRAL
+    for f in range(4):
+        floats[i, BRIGHTNESS_AT + f] = _NEUTRAL[f]
     code = 0
     if plan.jitter_below > 0:
         words = _philox((index, epoch, stream, 1), key)
@@ -179,6 +184,6 @@ def _jitter(
             code = words[1] * len(_ORDERS) >> 32
             factors_words = _philox((index, epoch, stream, 0), key)
             for f in range(4):
-                factors[f] = _between(factors_words[f], plan.factors[f])
+                floats[i, BRIGHTNESS_AT + f] = _between(factors_words[f], plan.factors[f])
     for f in range(4):
-        order[f] = _ORDERS[code, f]
+        table[i, ORDER_AT + f] = _ORDERS[code, f]

@@ -3,14 +3,16 @@
 import io
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from fastssl.augment import get_backend, sample_params
+from fastssl.augment import Drawer, get_backend, sample_params
 from fastssl.errors import InputError
 from fastssl.telemetry.files import write_atomically
 from fastssl.types import AugmentBackend, Batch
@@ -31,7 +33,7 @@ _HARD_SPACE = "\N{NO-BREAK SPACE}"
 
 
 def view_sheet(
-    images: UInt8[Tensor, "b 3 h w"],
+    images: UInt8[Tensor, "b 3 h w"] | Sequence[UInt8[Tensor, "3 _ _"]],
     specs: Sequence[ViewSpec],
     out: Path,
     *,
@@ -43,23 +45,25 @@ def view_sheet(
 ) -> Path:
     """Writes a PNG with one row per image: the original with its crops drawn in, then one view per spec; gives `out`.
 
-    `index` is the images' positions in their dataset (0, 1, ... when None), so that the views are those of a run with
-    that seed and epoch. Views of different sizes are drawn to one scale. They are shown with the normalisation undone;
-    where a spec names no mean and std, these images' own stand in. `name` opens the title. Waits for the device; meant
-    for a handful of images. Errors: `InputError` without an image or a spec, and as `check_out`.
+    Images may differ in size; each fills its field. `index` is their positions in their dataset (0, 1, ... when None),
+    so that the views are those of a run with that seed and epoch. Views of different sizes are drawn to one scale, and
+    shown with the normalisation undone; where a spec names no mean and std, these images' own stand in. `name` opens
+    the title. Waits for the device; meant for a handful of images. Errors: `InputError` without an image or a spec, and
+    as `check_out`.
     """
     check_out(out)
     if not len(images) or not specs:
         raise InputError(f"images={len(images)}, specs={len(specs)}: a sheet needs at least one of each")
-    index = torch.arange(len(images), device=images.device) if index is None else index.to(images.device)
-    specs = _filled(specs, images)
-    backend = backend or get_backend("auto", images.device)
-    batch = Batch(images=images, labels=torch.zeros_like(index), index=index)
+    images = list(images)
+    specs, device = _filled(specs, images), images[0].device
+    index = torch.arange(len(images), device=device) if index is None else index.to(device)
+    backend = backend or get_backend("auto", device)
+    batch = _batch(images, index, Drawer(tuple(specs), seed), epoch)
     params = sample_params(batch, specs, seed=seed, epoch=epoch)
     views = [
         view * torch.tensor(spec.std, device=view.device)[:, None, None]
         + torch.tensor(spec.mean, device=view.device)[:, None, None]
-        for view, spec in zip(backend.apply_views(images, params, specs, torch.float32), specs, strict=True)
+        for view, spec in zip(backend.apply_views(batch.images, params, specs, torch.float32), specs, strict=True)
     ]
     sizes = " and ".join(str(size) for size in dict.fromkeys(spec.size for spec in specs))
     title = f"{name}: {sizes} px, backend {backend.name}, seed {seed}, epoch {epoch}"
@@ -73,13 +77,30 @@ def check_out(out: Path) -> None:
         raise InputError(f"out={out} does not end in .png, the only format of a sheet; give a name that does")
 
 
-def _filled(specs: Sequence[ViewSpec], images: Tensor) -> list[ViewSpec]:
-    std, mean = (values.tolist() for values in torch.std_mean(images.float() / 255, dim=(0, 2, 3), correction=0))
+def _batch(images: Sequence[Tensor], index: Int64[Tensor, "b"], drawer: Drawer, epoch: int) -> Batch:
+    """Images of several sizes in the upper left corners of one tensor, with a draw that knows their sizes."""
+    sizes = np.array([image.shape[1:] for image in images], dtype=np.int64)
+    height, width = sizes.max(axis=0).tolist()
+    padded = torch.zeros((len(images), 3, height, width), dtype=torch.uint8, device=index.device)
+    for room, image in zip(padded, images, strict=True):
+        room[:, : image.shape[1], : image.shape[2]] = image
+    batch = Batch(images=padded, labels=torch.zeros_like(index), index=index)
+    if (sizes == sizes[0]).all():
+        return batch
+    draw = drawer(epoch, index.cpu().numpy(), sizes)
+    return replace(batch, draw=replace(draw, tables=draw.tables.to(index.device)))
+
+
+def _filled(specs: Sequence[ViewSpec], images: Sequence[Tensor]) -> list[ViewSpec]:
+    pixels = torch.cat([image.flatten(1) for image in images], dim=1).float() / 255
+    std, mean = (values.tolist() for values in torch.std_mean(pixels, dim=1, correction=0))
     std = [max(value, 1e-3) for value in std]
     return [spec.with_statistics((mean[0], mean[1], mean[2]), (std[0], std[1], std[2])) for spec in specs]
 
 
-def _draw(images: Tensor, views: Sequence[Tensor], params: Sequence[ViewParams], title: str, index: Tensor) -> bytes:
+def _draw(
+    images: Sequence[Tensor], views: Sequence[Tensor], params: Sequence[ViewParams], title: str, index: Tensor
+) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -96,9 +117,9 @@ def _draw(images: Tensor, views: Sequence[Tensor], params: Sequence[ViewParams],
     figure.suptitle(title, fontsize=9)
     figure.supxlabel(textwrap.fill(_KEY, int(_CELL_INCHES * sum(widths) / _CHAR_INCHES)), fontsize=_FONT_POINTS)
     axes = figure.subplots(len(images), len(widths), squeeze=False, width_ratios=widths)
-    for row in range(len(images)):
-        _show(axes[row, 0], images[row] / 255, max(images.shape[2:]), 1.0)
-        _label(axes[row, 0], f"sample {int(index[row])}\n{images.shape[2]} x {images.shape[3]} px")
+    for row, image in enumerate(images):
+        _show(axes[row, 0], image / 255, max(image.shape[1:]), 1.0)
+        _label(axes[row, 0], f"sample {int(index[row])}\n{image.shape[1]} x {image.shape[2]} px")
         for column, (view, drawn) in enumerate(zip(views, params, strict=True)):
             _outline(axes[row, 0], drawn.crop[row].tolist(), f"C{column}")
             _show(axes[row, column + 1], view[row], largest, widths[column + 1])

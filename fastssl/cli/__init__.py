@@ -19,7 +19,7 @@ from fastssl.cli.parse import WrongUse, parse
 from fastssl.errors import InputError
 
 COMMANDS = {
-    "doctor": "what is installed, what falls back to what and why",
+    "doctor": "what is installed, what falls back to what and why; what limits training on a dataset",
     "beton": "write, inspect, verify and export .beton dataset files",
     "parity": "do the loaders give the same distribution of views as torchvision?",
     "views": "draw images beside their augmented views",

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import torch
 import tyro
+from torch import Tensor
 
 from fastssl.augment import get_backend
 from fastssl.augment.presets import PRESETS
@@ -16,7 +18,7 @@ from fastssl.cli.console import Console
 from fastssl.cli.parse import view_flags
 from fastssl.cli.preset import preset_specs
 from fastssl.errors import InputError
-from fastssl.types import Batch, DatasetInfo
+from fastssl.types import DatasetInfo
 from fastssl.views import ViewSpec, specs_in_turn
 
 EXAMPLE = "fastssl views cifar10 --spec byol --size 96 --out views.png    or: fastssl views --list"
@@ -51,25 +53,25 @@ class Command:
             raise InputError(f"views={views}, images={self.images} leave nothing to draw; give 1 or more")
         check_out(self.out)
         backend = get_backend(self.backend)
-        batch, info = self._batch()
+        info, index, images = self._first_images()
         shown = specs_in_turn([spec.with_statistics(info.mean, info.std) for spec in specs], views)
-        view_sheet(batch.images, shown, self.out, seed=self.seed, index=batch.index, backend=backend, name=self._name())
+        view_sheet(images, shown, self.out, seed=self.seed, index=index, backend=backend, name=self._name())
         console.say(f"wrote {self.out}")
-        return {"out": str(self.out), "index": batch.index.tolist()}
+        return {"out": str(self.out), "index": index.tolist()}
 
-    def _batch(self) -> tuple[Batch, DatasetInfo]:
-        """The first images of the run's first epoch."""
-        from fastssl.data.beton import BetonFile  # not above: --list and --help need not wait for the loaders
-        from fastssl.data.open import find_beton, open_loader
+    def _first_images(self) -> tuple[DatasetInfo, Tensor, list[Tensor]]:
+        """Of the run's first epoch: their positions, and uint8 RGB pixels (3, h, w)."""
+        from fastssl.data.open import find_beton  # not above: --list and --help need not wait for the loaders
+        from fastssl.data.order import epoch_order
+        from fastssl.data.served import serve
 
-        there = BetonFile(find_beton(self.dataset)).num_samples
+        served = serve(find_beton(self.dataset))
+        there = served.info.num_samples
         if self.images > there:
             raise InputError(f"images={self.images} is more than the {there} of {self.dataset}; give {there} or less")
-        loader = open_loader("auto", self.dataset, batch_size=self.images, seed=self.seed)
-        try:
-            return next(loader.epoch(0)), loader.info
-        finally:
-            loader.close()
+        index = epoch_order(self.seed, 0, there)[: self.images]
+        pixels = [served.beton.decode(int(served.source[at])) for at in index]
+        return served.info, torch.from_numpy(index), [torch.from_numpy(image).permute(2, 0, 1) for image in pixels]
 
     def _name(self) -> str:
         dial = "" if self.strength is None else f" at strength {self.strength:g}"

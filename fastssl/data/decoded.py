@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 
 from fastssl.data.ahead import make_ahead
-from fastssl.data.buffers import Buffers
+from fastssl.data.buffers import Buffers, send
 from fastssl.data.cut import CropCutter, Cutter, ImageCutter
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -94,9 +94,9 @@ class DecodedLoader:
         made = make_ahead(self._threads, lambda step: self._make(number, step), steps, self._batches_ahead)
         try:
             for step in made:
-                self._require_open()
                 pages.reached(step.positions)
                 yield self._to_device(step)
+                self._require_open()
         except (CancelledError, RuntimeError):  # also what threads that were shut down have to say
             self._require_open()
             raise
@@ -128,22 +128,16 @@ class DecodedLoader:
         images = [self._buffers.to_device(array).permute(0, 3, 1, 2) for array in step.arrays]
         draw = step.draw
         if draw is not None:
-            draw = replace(draw, tables=self._copied(draw.tables))
+            draw = replace(draw, tables=send(draw.tables, self.device))
         crops = self.kind == "crops"
         return Batch(
             images=images[0].new_empty((0, 3, 0, 0)) if crops else images[0],
-            labels=self._copied(torch.from_numpy(self._served.labels[step.positions])),
-            index=self._copied(torch.from_numpy(step.positions.copy())),
+            labels=send(torch.from_numpy(self._served.labels[step.positions]), self.device),
+            index=send(torch.from_numpy(step.positions.copy()), self.device),
             draw=draw,
             crops=tuple(images) if crops else (),
             skipped=step.skipped,
         )
-
-    def _copied(self, tensor: torch.Tensor) -> torch.Tensor:
-        """On the device, by a copy that nothing waits for."""
-        if self.device.type == "cpu":
-            return tensor
-        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """Ends what is under way and the threads. Safe to call twice."""

@@ -10,6 +10,7 @@ from fastssl.data.decoded import DecodedLoader
 from fastssl.data.ffcv_loader import FfcvLoader
 from fastssl.data.folder import FolderLoader
 from fastssl.data.memory import free_bytes
+from fastssl.data.nvjpeg import NvjpegLoader
 from fastssl.data.order import Schedule
 from fastssl.data.paths import beton_path, betons_dir
 from fastssl.data.policy import AnyOrder
@@ -20,7 +21,7 @@ from fastssl.data.subset import Subset
 from fastssl.errors import InputError
 from fastssl.types import Loader, ViewDrawer
 
-LoaderName = Literal["auto", "crops", "images", "resident", "ffcv", "folder"]
+LoaderName = Literal["auto", "crops", "images", "resident", "nvjpeg", "ffcv", "folder"]
 KINDS: tuple[str, ...] = get_args(LoaderName)
 _MANY_VIEWS = 4
 """From so many views on, a GPU gets whole images and cuts the views itself: the CPU's cost then no longer grows."""
@@ -54,6 +55,7 @@ def open_loader(
     - `resident`: all images decoded once, in the device's memory;
     - `crops`: `views` are drawn first, and cut while the images are decoded, each image once;
     - `images`: the same, but the device cuts the views from the images;
+    - `nvjpeg`: the stored bytes in host memory; a GPU decodes them, and cuts the views;
     - `ffcv`: FFCV's own loader, for images of one size;
     - `folder`: torchvision's ImageFolder and torch's DataLoader, for images of one size;
     - `auto`: `resident` when all images fit in a quarter of the device's free memory; else `crops`, or `images` where
@@ -67,14 +69,18 @@ def open_loader(
     `order` is `policy.OrderConfig`'s, or a name for one without options.
     `fraction`, `holdout`, `indices`, `label_noise` and `subset_seed` choose samples and labels as `subset.Subset` says;
     with `holdout`, split "train" is what it leaves of the train file and "val" what it holds out. `batch_size` is
-    shared by `world_size` processes, of which this is number `rank`. `progress` is called while a resident set is
-    decoded. `gather=False` lets a resident loader leave the gathering of a batch to a backend that `reads_rows`; others
-    gather anyway. Raises `InputError` for an unknown kind, a beton that is missing or damaged, images of sizes that the
-    loader cannot serve, or bad numbers.
+    shared by `world_size` processes, of which this is number `rank`. `progress` is called while `resident` decodes the
+    images and while `nvjpeg` reads them. `gather=False` lets a resident loader leave the gathering of a batch to a
+    backend that `reads_rows`; others gather anyway. Raises `InputError` for an unknown kind, a beton that is missing or
+    damaged, images of sizes that the loader cannot serve, or bad numbers.
     """
     if kind not in KINDS:
         raise InputError(f"loader={kind!r} is unknown; give one of {', '.join(KINDS)}")
     check_on_error(on_error)
+    if kind == "nvjpeg" and not (torch.device(device).type == "cuda" and torch.cuda.is_available()):
+        raise InputError(
+            f"loader=nvjpeg needs a CUDA device to decode on and device={device} is none; give loader=crops"
+        )
     held_out = _is_held_out(dataset, split, holdout)
     subset = Subset(
         holdout=holdout,
@@ -97,16 +103,37 @@ def open_loader(
     )
     reason = "asked for"
     if kind == "auto":
-        kind, reason = _choose(served, device, views)
-    if scaled and kind != "crops":
-        raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
+        kind, reason = choose_kind(served, device, views)
     options: dict[str, Any] = {"num_workers": num_workers, "device": device, "reason": reason, "on_error": on_error}
+    return loader_of(kind, served, schedule, views=views, progress=progress, gather=gather, scaled=scaled, **options)
+
+
+def loader_of(
+    kind: str,
+    served: Served,
+    schedule: Schedule,
+    *,
+    views: ViewDrawer | None,
+    progress: Progress | None = None,
+    gather: bool = True,
+    scaled: bool = False,
+    **options: Any,
+) -> Loader:
+    """The loader of that kind (not `auto`) for samples chosen and put in order already; `options` are every loader's.
+
+    Raises `InputError` as `open_loader` does.
+    """
+    if scaled and kind != "crops":
+        reason = options.get("reason", "asked for")
+        raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
     if kind == "folder":
         return FolderLoader(served, schedule, **options)
     if kind == "ffcv":
         return FfcvLoader(served, schedule, **options)
     if kind == "resident":
         return ResidentLoader(served, schedule, views=views, progress=progress, gather=gather, **options)
+    if kind == "nvjpeg":
+        return NvjpegLoader(served, schedule, views=views, progress=progress, **options)
     return DecodedLoader(served, schedule, kind=kind, views=views, scaled=scaled, **options)
 
 
@@ -155,8 +182,8 @@ def _also(name: str) -> str:
     return f" (there is split {', '.join(splits)})" if splits else ""
 
 
-def _choose(served: Served, device: torch.device | str, views: ViewDrawer | None) -> tuple[str, str]:
-    """The kind for `auto`, and why."""
+def choose_kind(served: Served, device: torch.device | str, views: ViewDrawer | None) -> tuple[str, str]:
+    """The kind that `auto` stands for, and why. `nvjpeg` is none of them: it has not been timed on a GPU yet."""
     needed, free = served.decoded_bytes, free_bytes(device)
     sizes = f"{needed / 1e6:.0f} MB decoded, {free / 1e6:.0f} MB free on {device}"
     if needed <= free / 4:

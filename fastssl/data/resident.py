@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastssl.data.buffers import send
 from fastssl.data.cut import describe_source, whole_boxes
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.decoder import open_pool
@@ -27,6 +28,8 @@ from fastssl.types import Batch, Draw, ViewDrawer
 
 _CHUNK_BYTES = 64 * 1024**2
 """Decoded pixels between two progress calls; on a GPU also the size of the host buffer."""
+ROOM = 0.9
+"""Share of the free memory that a set may take; the rest is left to the batches themselves."""
 
 
 class ResidentLoader:
@@ -67,7 +70,7 @@ class ResidentLoader:
 
     def _require_room(self, served: Served) -> None:
         needed, free = served.decoded_bytes, free_bytes(self.device)
-        if needed > 0.9 * free:  # the rest is left to the batches themselves
+        if needed > ROOM * free:
             raise InputError(
                 f"loader=resident needs {needed / 1e9:.2f} GB for {served.info.num_samples} decoded images and "
                 f"{self.device} has {free / 1e9:.2f} GB free; take loader=crops or a smaller fraction"
@@ -136,8 +139,7 @@ class ResidentLoader:
         if self._views is None:
             return None
         draw = self._views(number, positions, self._sizes[positions])
-        tables = draw.tables.pin_memory() if self.device.type == "cuda" else draw.tables
-        return replace(draw, tables=tables.to(self.device, non_blocking=True))
+        return replace(draw, tables=send(draw.tables, self.device))
 
     def close(self) -> None:
         """Give the memory back. Safe to call twice."""

@@ -117,7 +117,10 @@ def _derived_fingerprint(fingerprint: str, choice: Int64[np.ndarray, "n"]) -> st
 
 
 def _measure_pixels(beton: BetonFile, on_error: OnError) -> tuple[PerChannel, PerChannel]:
-    """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images."""
+    """Mean and standard deviation per channel, pixels 0-1, of at most `_MAX_MEASURED` evenly spaced images.
+
+    Damaged ones among them are left out where they are to be skipped.
+    """
     count = min(beton.num_samples, _MAX_MEASURED)
     totals, num_pixels = np.zeros((2, 3)), 0
     for index in np.linspace(0, beton.num_samples - 1, count).astype(np.int64):

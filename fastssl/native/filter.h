@@ -14,6 +14,9 @@ struct Axis {
 int fs_taps(const Axis *axis);
 /* Bytes of scratch that filling a filter takes. */
 size_t fs_fill_bytes(const Axis *axis);
+/* The filter as this thread keeps it, made by `fill` where it does not yet; NULL for one that is not kept. It holds
+ * until the next call for the same `align`. */
+const Filter *fs_kept(const Axis *axis, Fill *fill, void *scratch, Scratch *kept);
 /* How a processor fills in `first`, `counts`, `weights` and `most` of a filter that has room for them. */
 void fs_fill(Filter *filter, const Axis *axis, void *scratch);
 #if defined(__x86_64__)

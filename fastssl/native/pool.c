@@ -29,7 +29,7 @@ static int64_t take(Pool *pool, Job *job, int64_t *from) {
 
 static void *serve(void *argument) {
     Pool *pool = argument;
-    Memory memory = {{NULL, 0}, {NULL, 0}};
+    Memory memory = {0};
     pthread_mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->first && !pool->closing) pthread_cond_wait(&pool->wanted, &pool->lock);
@@ -46,6 +46,7 @@ static void *serve(void *argument) {
     pthread_mutex_unlock(&pool->lock);
     free(memory.pixels.memory);
     free(memory.rows.memory);
+    free(memory.filters.memory);
     return NULL;
 }
 

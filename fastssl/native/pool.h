@@ -5,7 +5,7 @@
 
 /* What a thread keeps from item to item. */
 typedef struct {
-    Scratch pixels, rows;
+    Scratch pixels, rows, filters;
 } Memory;
 
 typedef struct Job {

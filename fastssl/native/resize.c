@@ -129,7 +129,8 @@ static uintptr_t lay_out(Layout *layout, uintptr_t at, const Axis *down, const A
 }
 
 /* Rows go through in groups of `lanes`; a group that the view does not fill repeats the last row. */
-static void pass(const Region *region, ptrdiff_t corner, int values, Layout *layout, int size, uint8_t *out) {
+static void pass(const Region *region, ptrdiff_t corner, int values, const Layout *layout, const Filter *down,
+                 const Filter *across, int size, uint8_t *out) {
     const Path *path = chosen;
     for (int y = 0; y < size; y += path->lanes) {
         uint8_t *rows[4];
@@ -137,10 +138,10 @@ static void pass(const Region *region, ptrdiff_t corner, int values, Layout *lay
             const int row = y + lane < size ? y + lane : size - 1;
             int16_t *line = layout->lines + (size_t)lane * layout->line_values;
             rows[lane] = out + (size_t)row * (size_t)size * 3;
-            path->filter_rows(region, corner, &layout->down, row, values, line);
+            path->filter_rows(region, corner, down, row, values, line);
         }
         path->weave(layout->lines, layout->line_values, values / 3, layout->woven);
-        path->filter_columns(layout->woven, &layout->across, size, rows);
+        path->filter_columns(layout->woven, across, size, rows);
     }
 }
 
@@ -154,7 +155,14 @@ static void copy(const uint8_t *from, ptrdiff_t stride, int size, int flip, uint
     }
 }
 
-int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scratch) {
+static const Filter *filter_of(const Axis *axis, Filter *room, void *filling, Scratch *kept) {
+    const Filter *filter = fs_kept(axis, chosen->fill, filling, kept);
+    if (filter) return filter;
+    chosen->fill(room, axis, filling);
+    return room;
+}
+
+int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scratch, Scratch *kept) {
     const int top = whole_below(crop->top), left = whole_below(crop->left), size = crop->size;
     int height = (int)ceil(crop->top + crop->height) - top, width = (int)ceil(crop->left + crop->width) - left;
     if (top + height > region->height) height = region->height - top;
@@ -172,8 +180,8 @@ int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scr
     if (!memory) return -1;
     lay_out(&layout, (uintptr_t)memory, &down, &across, values);
     memset(layout.woven, 0, (size_t)((char *)layout.filling - (char *)layout.woven));
-    chosen->fill(&layout.down, &down, layout.filling);
-    chosen->fill(&layout.across, &across, layout.filling);
-    pass(region, corner, (int)values, &layout, size, out);
+    const Filter *down_filter = filter_of(&down, &layout.down, layout.filling, kept);
+    const Filter *across_filter = filter_of(&across, &layout.across, layout.filling, kept);
+    pass(region, corner, (int)values, &layout, down_filter, across_filter, size, out);
     return 0;
 }

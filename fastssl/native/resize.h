@@ -30,8 +30,9 @@ typedef struct {
 /* At least `bytes`, aligned to 64; what it held is lost. NULL when there is no memory. */
 void *reserve(Scratch *scratch, size_t bytes);
 
-/* Writes size * size pixels to `out`; -1 when there is no memory. The same bytes on every processor. */
-int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scratch);
+/* Writes size * size pixels to `out`; -1 when there is no memory. The same bytes on every processor. `kept` holds filters
+ * from call to call. */
+int fs_resize(const Region *region, const Crop *crop, uint8_t *out, Scratch *scratch, Scratch *kept);
 
 /* Weights of one direction: output pixel i takes `counts[i]` source pixels from `first[i]` on. */
 typedef struct {
@@ -42,11 +43,12 @@ typedef struct {
 } Filter;
 
 typedef struct Axis Axis; /* of filter.h */
+typedef void Fill(Filter *filter, const Axis *axis, void *scratch);
 
 /* How a processor makes the weights and does the two passes. */
 typedef struct {
     int lanes; /* output rows made at once */
-    void (*fill)(Filter *filter, const Axis *axis, void *scratch);
+    Fill *fill;
     /* One row between the passes: `values` numbers with BETWEEN_BITS below the point. */
     void (*filter_rows)(const Region *region, ptrdiff_t corner, const Filter *down, int row, int values, int16_t *line);
     /* `lanes` rows side by side, as the second pass reads them. `lines` are `line_values` apart. */

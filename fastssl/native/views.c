@@ -57,7 +57,7 @@ static void cut_views(const Crops *crops, int64_t item, const Decoding *from, Me
         const Crop crop = {.top = c[0] * part - from->top, .left = c[1] * part - from->left, .height = c[2] * part,
                            .width = c[3] * part, .size = view->size, .cubic = view->cubic, .flip = c[4] != 0};
         uint8_t *out = view->out + (size_t)item * 3 * (size_t)view->size * (size_t)view->size;
-        if (fs_resize(&from->region, &crop, out, &memory->rows))
+        if (fs_resize(&from->region, &crop, out, &memory->rows, &memory->filters))
             snprintf(crops->source.messages[item], MESSAGE_BYTES, "no memory to resize it");
     }
 }

@@ -4,7 +4,7 @@ Whatever belongs to this library is called `ours: ...` in them.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,7 +135,7 @@ def pipeline_table(case: pl.DataFrame) -> CostTable:
     header = ("contestant", *(ON_GPU if on_gpu else ON_CPU), f"slower than {ours['contestant'] if ours else 'ours'} by",
               "share of copy bound", *(("launches per batch",) if on_gpu else ()))  # fmt: skip
     body = [_measured_cells(row, ours, ceiling) for row in measured]
-    body += [(_why_not(row), *[""] * (len(header) - 1)) for row in rows if row["outcome"] != "ok"]
+    body += [(why_not(row, label), *[""] * (len(header) - 1)) for row in rows if row["outcome"] != "ok"]
     title = f"{pipeline_of(case)}: {machine(case)}"
     return CostTable(title, header, tuple(body), _pipeline_note(case))
 
@@ -152,7 +152,8 @@ def _measured_cells(
     return (*cells, slower, share_of(row, ceiling), *(("" if launches is None else f"{launches:,.0f}",) * on_gpu))
 
 
-def _why_not(row: dict[str, Any]) -> str:
+def why_not(row: dict[str, Any], label: Callable[[str], str]) -> str:
+    """The cell of a contestant that was not timed: its name, the outcome and the reason."""
     reason = " ".join(row["reason"].replace("|", "/").split())
     shown = reason if len(reason) <= REASON else f"{reason[:REASON]} ..."
     return f"{label(row['contestant'])}: {row['outcome']} ({shown})"

@@ -40,8 +40,13 @@ def pipeline_of(case: pl.DataFrame) -> str:
 def pipeline_name(group: str, sizes: Sequence[int], source: str, interpolation: str) -> str:
     """For instance "BYOL, 2 views of 224 px from 375x500, bicubic"; `sizes` are the views' sides in pixels."""
     name = group.removesuffix("-two-cores").removesuffix("-bilinear")
+    return f"{PIPELINES.get(name, group)}, {count_views(sizes)} from {source}, {interpolation}"
+
+
+def count_views(sizes: Sequence[int]) -> str:
+    """[224, 224, 96] -> "2 views of 224 px and 1 view of 96 px"."""
     counts = [f"{sizes.count(size)} view{'s' * (sizes.count(size) > 1)} of {size} px" for size in dict.fromkeys(sizes)]
-    return f"{PIPELINES.get(name, group)}, {' and '.join(counts)} from {source}, {interpolation}"
+    return " and ".join(counts)
 
 
 def machine(case: pl.DataFrame) -> str:

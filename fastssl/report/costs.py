@@ -76,29 +76,33 @@ def load_timings(paths: Iterable[Path], skip: int = 0) -> pl.DataFrame:
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
-    case, device, specs = record["case"], record["device"], record["case"]["specs"]
-    name = device["name"] if device["kind"] == "cuda" else f"{device['name']}, {record['host']['cores']} cores"
+    case, specs = record["case"], record["case"]["specs"]
     return {
         "group": case["group"],
         "case": case["name"],
         **{key: case[key] for key in ("contestant", "reason", "regime", "threads", "batch", "dtype", "quick")},
         **{key: record["metrics"].get(key) for key in _METRICS},
         "outcome": record["outcome"],
-        "kind": device["kind"],
-        "device": name,
+        "kind": record["device"]["kind"],
         "sizes": [spec["size"] for spec in specs],
         "interpolation": " and ".join(dict.fromkeys(spec["interpolation"] for spec in specs)),
         "source": f"{case['height']}x{case['width']}",
         "blocks": _block_medians(record["samples"], case["rounds_per_block"]),
-        "day": record["started_utc"][:10],
-        "commit": (record["code"].get("commit") or "unknown")[:7],
-        "versions": _versions(record["software"]),
-        "record": record["id"],
+        **origin(record, PACKAGES),
     }
 
 
-def _versions(software: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {software[name]}" for name in PACKAGES if software.get(name))
+def origin(record: dict[str, Any], packages: Sequence[str]) -> dict[str, str]:
+    """Columns that say where and with what a record was measured."""
+    device, software = record["device"], record["software"]
+    name = device["name"] if device["kind"] == "cuda" else f"{device['name']}, {record['host']['cores']} cores"
+    return {
+        "device": name,
+        "day": record["started_utc"][:10],
+        "commit": (record["code"].get("commit") or "unknown")[:7],
+        "versions": ", ".join(f"{package} {software[package]}" for package in packages if software.get(package)),
+        "record": record["id"],
+    }
 
 
 def _block_medians(samples: Sequence[float], rounds: Sequence[int]) -> list[float]:

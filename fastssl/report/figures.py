@@ -87,11 +87,16 @@ def budget_figure(frame: pl.DataFrame, out: Path, *, allow_mixed: bool = False) 
         figure = Figure(dpi=200)
         FigureCanvasAgg(figure)  # text is measured to place labels
         _draw(figure, frame, mixed)
-        paths = [out.with_name(f"{out.name}.{ending}") for ending in ("png", "svg")]
-        for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
-            write_atomically(path, buffer.getvalue())
+        return save_figure(figure, out)
+
+
+def save_figure(figure: Any, out: Path) -> list[Path]:
+    """Writes OUT.png and OUT.svg, in which nothing tells when they were made, and returns their paths."""
+    paths = [out.with_name(f"{out.name}.{ending}") for ending in ("png", "svg")]
+    for path, metadata in zip(paths, ({"Software": None}, {"Date": None, "Creator": None})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=path.suffix[1:], metadata=metadata)
+        write_atomically(path, buffer.getvalue())
     return paths
 
 

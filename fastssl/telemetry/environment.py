@@ -27,6 +27,7 @@ DISTRIBUTIONS = {
     "numpy": ("numpy",),
     "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
     "pillow": ("pillow",),
+    "simplejpeg": ("simplejpeg",),
 }
 _CGROUP = Path("/sys/fs/cgroup")
 _PROJECT = 'name = "fastssl-vision"'

@@ -16,7 +16,7 @@ from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
 from fastssl.telemetry.environment import device_facts, usable_cores
 from fastssl.train.checkpoint import Trainable
-from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput
+from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput, Views
 from fastssl.views import ViewSpec
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -66,9 +66,13 @@ class Parts:
 
     def step(self, batch: Batch, epoch: int) -> MethodOutput:
         """One optimisation step: views, loss, gradients, update. Never waits for the device."""
-        trainable, recipe = self.trainable, self.recipe
-        views = make_views(batch, self.specs, self.backend, seed=recipe.seed, epoch=epoch, dtype=self.dtype)
-        with torch.autocast(self.device.type, self.dtype, enabled=recipe.precision != "fp32"):
+        views = make_views(batch, self.specs, self.backend, seed=self.recipe.seed, epoch=epoch, dtype=self.dtype)
+        return self.learn(views, batch)
+
+    def learn(self, views: Views, batch: Batch) -> MethodOutput:
+        """The part of a step that comes after the views of a batch are made."""
+        trainable = self.trainable
+        with torch.autocast(self.device.type, self.dtype, enabled=self.recipe.precision != "fp32"):
             output = trainable.method(views, batch.index, batch.labels)
         trainable.scaler.scale(output.loss).backward()
         trainable.scaler.step(trainable.optimizer)
@@ -108,10 +112,11 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
         scaled=data.scaled_decode,
     )
     return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
-                 _trainable(recipe, loader.info, device))  # fmt: skip
+                 build_trainable(recipe, loader.info, device))  # fmt: skip
 
 
-def _trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Trainable:
+def build_trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Trainable:
+    """The networks of a recipe for a dataset, on the device, with their optimiser."""
     torch.manual_seed(recipe.seed)
     encoder, dim = recipe.model.build(recipe.spec.size)
     method = recipe.method.build(encoder, dim, info).to(device=device, memory_format=torch.channels_last)  # pyright: ignore

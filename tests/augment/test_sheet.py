@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fastssl.augment import Drawer, sheet
 from fastssl.augment.sample import sample
 from fastssl.augment.sheet import caption, view_sheet
 from fastssl.errors import InputError
@@ -59,10 +60,32 @@ def test_sheet_draws_views_of_different_sizes_to_one_scale_and_undoes_the_normal
     images[:, 0] = images[:, 2] = 200
     large = replace(ViewSpec.plain(64), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     out = view_sheet(images, [large, replace(large, size=32, solarize_p=1.0)], tmp_path / "sheet.png")
-    sheet = np.asarray(Image.open(out).convert("RGB")).astype(int)
-    bright, dark = (int((np.abs(sheet - colour).max(-1) < 3).sum()) for colour in ((200, 0, 200), (55, 0, 55)))
+    drawn = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    bright, dark = (int((np.abs(drawn - colour).max(-1) < 3).sum()) for colour in ((200, 0, 200), (55, 0, 55)))
     assert bright > 10_000
     assert abs(dark / bright - 1 / 8) < 0.02
+
+
+def test_images_of_several_sizes_are_shown_without_padding_and_cut_inside(tmp_path):
+    """White images of two shapes on a white page: padding, which is black, would be seen in the original or a view."""
+    images = [torch.full((3, *size), 255, dtype=torch.uint8) for size in ((20, 60), (50, 30), (44, 44))]
+    views = [replace(ViewSpec(size=24), mean=(0.5,) * 3, std=(0.25,) * 3, jitter_p=0.0, solarize_p=0.0, gray_p=0.0)] * 3
+    bright = np.asarray(Image.open(view_sheet(images, views, tmp_path / "bright.png")).convert("L"))
+    assert max(np.count_nonzero(row < 30) for row in bright) < 0.2 * bright.shape[1]
+    black = [image.clone().zero_() if at == 1 else image for at, image in enumerate(images)]
+    darker = np.asarray(Image.open(view_sheet(black, views, tmp_path / "darker.png")).convert("L"))
+    assert max(np.count_nonzero(row < 30) for row in darker) > 0.5 * bright.shape[1]
+
+
+def test_sheet_of_several_sizes_shows_the_draw_of_a_run(tmp_path, monkeypatch):
+    sizes = ((20, 60), (50, 30))
+    images = [torch.full((3, *size), 128, dtype=torch.uint8) for size in sizes]
+    captions = []
+    monkeypatch.setattr(sheet, "caption", lambda params, row, width=24: captions.append(params.table[row]) or "drawn")
+    specs, index = (ViewSpec(size=24), ViewSpec(size=16)), torch.tensor([7, 3])
+    view_sheet(images, specs, tmp_path / "sheet.png", seed=5, epoch=2, index=index)
+    drawn = Drawer(specs, 5)(2, index.numpy(), np.array(sizes)).tables
+    assert torch.equal(torch.stack(captions), drawn.transpose(0, 1).flatten(0, 1))
 
 
 @pytest.mark.parametrize("name", ["sheet.jpg", "sheet", ".png"])

@@ -10,6 +10,7 @@ import pytest
 
 from fastssl.augment.presets import PRESETS, get_preset
 from fastssl.cli import COMMANDS
+from fastssl.data.order import epoch_order
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 
@@ -82,6 +83,15 @@ def test_views_draws_a_sheet(fastssl, written, tmp_path):
     outcome = fastssl("views", "demo", "--views", "3", "--images", "2", "--out", "views.png", "--json")
     assert outcome.status == 0, outcome.err
     assert len(outcome.document["index"]) == 2
+    assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_views_draws_images_of_several_sizes_in_the_order_of_a_run(fastssl, mixed_beton, tmp_path):
+    outcome = fastssl(
+        "views", mixed_beton(22), "--spec", "swav", "--size", "32", "--images", "3", "--seed", "4", "--json"
+    )
+    assert outcome.status == 0, outcome.err
+    assert outcome.document["index"] == epoch_order(4, 0, 22)[:3].tolist()
     assert (tmp_path / "views.png").read_bytes()[:4] == b"\x89PNG"
 
 

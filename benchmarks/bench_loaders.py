@@ -1,0 +1,90 @@
+"""Times loaders beside their peers and ceilings: from a beton (or the same bytes as files) to uint8 views in memory.
+
+python -m benchmarks.bench_loaders --quick                        a look: two cases, half of the images
+python -m benchmarks.bench_loaders --cifar cifar10.tar.zst --records results/load/MACHINE/CAMPAIGN.jsonl
+python -m benchmarks.bench_loaders --cases jpeg-2x224 --contestants crops threads decode --blocks 6
+"""
+
+import argparse
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+from benchmarks.load.campaign import Extent, progress, run_case
+from benchmarks.load.cases import THREADS, cases
+from benchmarks.load.contestant import MODULES
+from benchmarks.load.photographs import missing_packages
+from benchmarks.load.stored import Cache
+from benchmarks.load.write_down import record_of
+from fastssl.telemetry.environment import usable_cores
+from fastssl.telemetry.records import append_record
+
+QUICK = ("jpeg-2x224", "cifar-2x32")
+NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2")
+LEAST_BLOCKS = 6
+
+
+def main() -> int:
+    options = _parse()
+    if reason := missing_packages():
+        print(f"the photographs are missing: {reason}", file=sys.stderr)
+        return 1
+    if usable_cores() < THREADS:
+        print(f"warning: {usable_cores()} core for {THREADS} threads; images per second say little", file=sys.stderr)
+    numbers = (512, 5_120) if options.quick else (1_024, 10_240)
+    cache = Cache(options.cache, *numbers, cifar=options.cifar)
+    extent = Extent(options.blocks, options.quick)
+    before = len(options.records.read_text().splitlines()) if options.records.exists() else 0
+    failed = False
+    for name in options.cases or (QUICK if options.quick else cases()):
+        started, case = time.perf_counter(), cases()[name]
+        entries = run_case(case, _contestants(case.contestants, options), cache, extent)
+        for entry in entries:
+            append_record(options.records, record_of(entry, options.quick))
+        print(progress(entries, started), file=sys.stderr, flush=True)
+        failed |= any(not entry.fine and not entry.absent for entry in entries)
+    _print_tables(options.records, before)
+    return failed
+
+
+def _contestants(named: tuple[str, ...], options: argparse.Namespace) -> tuple[str, ...]:
+    """Those of the case that were asked for, or all of them; a quick run leaves the slowest out."""
+    wanted = options.contestants or [name for name in named if not (options.quick and name in NOT_QUICK)]
+    return tuple(name for name in named if name in wanted)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.bench_loaders",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
+    parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
+    parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))
+    parser.add_argument("--blocks", type=int, default=LEAST_BLOCKS, help="6 by default; fewer have no interval")
+    parser.add_argument("--cifar", type=Path, help="archive of CIFAR-10's images; without it, shrunken photographs")
+    parser.add_argument("--cache", type=Path, default=Path("runs/bench/stored"), help="where the stored sets are kept")
+    parser.add_argument("--records", type=Path, default=Path("runs/bench/load.jsonl"), help="appended to")
+    options = parser.parse_args()
+    if options.blocks < 1:
+        parser.error(f"--blocks {options.blocks}: give 1 or more")
+    if options.cifar is not None and not options.cifar.is_file():
+        parser.error(f"--cifar {options.cifar}: there is no such file; give the archive, or leave it out")
+    return options
+
+
+def _print_tables(records: Path, before: int) -> None:
+    if find_spec("polars") is None:
+        print("the tables need polars, which is not installed; make them elsewhere from the records", file=sys.stderr)
+        return
+    from fastssl.report.loader_costs import load_loaders
+    from fastssl.report.loader_tables import loader_tables
+
+    for table in loader_tables(load_loaders([records], skip=before)):
+        print(f"\n{table.title}\n\n{table.markdown()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

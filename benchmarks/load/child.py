@@ -1,0 +1,131 @@
+"""A process of its own for one contestant of one case: `python -m benchmarks.load.child`, driven line by line.
+
+Its first line of input says what it is for; each further line is a command, answered by one JSON line: `load` (import
+what the contestant needs), `check`, `open` (first batch and first block included), `block`. It ends with its input.
+"""
+
+import dataclasses
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.cases import CEILINGS, DECODE_ONLY
+from benchmarks.load.contestant import Contestant, Missing, Task, load_module
+from benchmarks.load.processes import cpu_s, descendants
+from benchmarks.load.stored import StoredSet
+from fastssl.views import ViewSpec
+
+
+class Child:
+    def __init__(self, name: str, task: Task, ramps: StoredSet) -> None:
+        self.name, self.task, self.ramps = name, task, ramps
+        self.opened: Contestant | None = None
+        self.blocks = 0
+
+    def load(self) -> dict[str, Any]:
+        self.module = load_module(self.name)
+        return {}
+
+    def check(self) -> dict[str, Any]:
+        """In a fork, which takes everything that is compiled or allocated for it along when it ends: to begin another
+        process would be cleaner, and FFCV alone needs seconds to be imported."""
+        reading, writing = os.pipe()
+        if os.fork() == 0:
+            with os.fdopen(writing, "w") as answers:
+                answers.write(json.dumps(_answer(self._check)))
+            os._exit(0)
+        os.close(writing)
+        with os.fdopen(reading) as answers:
+            line = answers.read()
+        os.wait()
+        return json.loads(line) if line else {"failed": "its process ended while it was checked"}
+
+    def _check(self) -> dict[str, Any]:
+        """A ceiling makes no views: it has only to run."""
+        from benchmarks.load import checks
+
+        opened = self.module.open_contestant(self.name, self.task)
+        if self.name in CEILINGS:
+            return {"wrong": [], "batches": sum(1 for _ in opened.block(0))}
+        if self.name in DECODE_ONLY:
+            return {"wrong": checks.image_breaches(opened, self.task)}
+        wrong = checks.epoch_breaches(opened, self.task)
+        opened.close()
+        if not wrong:
+            probe = checks.probe_task(self.task, self.ramps)
+            wrong = checks.crop_breaches(self.module.open_contestant(self.name, probe), probe)
+        return {"wrong": wrong}
+
+    def open(self) -> dict[str, Any]:
+        """Seconds from opening to the first batch (whatever is compiled is compiled in them), then one block."""
+        started = time.perf_counter()
+        self.opened = opened = self.module.open_contestant(self.name, self.task)
+        batches = opened.block(0)
+        next(batches)
+        first_batch_s = time.perf_counter() - started
+        threads = opened.threads()
+        for _ in batches:
+            pass
+        self.blocks = 1
+        return {"first_batch_s": first_batch_s, "threads": threads, "regime": opened.regime}
+
+    def block(self) -> dict[str, Any]:
+        """Wall and CPU seconds of one block, its processes' together, and the images that it delivered."""
+        assert self.opened is not None, "opened before it is timed"
+        children = descendants()
+        gc.collect()
+        gc.disable()
+        images, spent, started = 0, -cpu_s(children), time.perf_counter()
+        for batch in self.opened.block(self.blocks):
+            images += len(batch.labels)
+        wall_s, spent = time.perf_counter() - started, spent + cpu_s(children)
+        gc.enable()
+        self.blocks += 1
+        return {"wall_s": wall_s, "cpu_s": spent, "images": images}
+
+
+def order(name: str, task: Task, ramps: StoredSet) -> str:
+    """The first line of input, for a child that is to do this."""
+    specs = [dataclasses.asdict(spec) for spec in task.specs]
+    facts = {"beton": str(task.stored.beton), "ramps": str(ramps.beton), "specs": specs, "contestant": name}
+    numbers = {key: getattr(task, key) for key in ("batch", "threads", "seed", "epochs")}
+    return json.dumps({**facts, **numbers})
+
+
+def _from_order(line: str) -> Child:
+    facts = json.loads(line)
+    specs = tuple(ViewSpec(**{key: _tuple(value) for key, value in spec.items()}) for spec in facts["specs"])
+    numbers = {key: facts[key] for key in ("batch", "threads", "seed", "epochs")}
+    task = Task(StoredSet(Path(facts["beton"])), specs, **numbers)
+    return Child(facts["contestant"], task, StoredSet(Path(facts["ramps"])))
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a contestant prints is no answer
+    child = _from_order(sys.stdin.readline())
+    for line in sys.stdin:
+        answers.write(json.dumps(_answer(getattr(child, line.strip()))) + "\n")
+    os._exit(0)  # some contestants' threads never end
+
+
+def _answer(command: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return command()
+    except Missing as error:
+        return {"missing": str(error)}
+    except Exception as error:  # a contestant's crash is a result of the campaign
+        return {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
+
+
+if __name__ == "__main__":
+    main()
