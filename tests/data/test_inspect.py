@@ -66,6 +66,7 @@ def test_verify_finds_overlapping_samples(beton):
     samples = (int(table["sample_id"][row]), int(table["sample_id"][row + 1]))
     del table
     beton.write_bytes(content)
+    sidecar_path(beton).unlink()  # its hash of the tables would be the first to complain
     with pytest.raises(InputError, match=f"samples {samples[0]} and {samples[1]} overlap"):
         verify_beton(beton)
 
