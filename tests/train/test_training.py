@@ -280,6 +280,16 @@ def test_changed_data_is_another_run(tiny_dataset, tmp_path):
     assert len(runs) == 2
 
 
+@pytest.mark.parametrize(("flags", "precision"), [({"avx512_bf16"}, "bf16"), ({"avx2"}, "fp32")])
+def test_automatic_precision_is_settled_before_the_run_is_named(flags, precision, tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "cpu_flags", lambda: frozenset(flags))
+    settled = train(tiny(precision="auto", epochs=1), runs_dir=tmp_path, say=lambda line: None)
+    assert RunDir.existing(Path(settled.directory)).read_recipe()[0].precision == precision
+    lines = []
+    assert train(tiny(precision=precision, epochs=1), runs_dir=tmp_path, say=lines.append).run == settled.run
+    assert "is finished" in lines[0]
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_low_precision_trains_and_resumes(precision, tiny_dataset, tmp_path):
     recipe = tiny(precision=precision, checkpoint_s=0.0)
