@@ -5,7 +5,7 @@ pool of threads takes the samples of a batch in turn; a few batches are under wa
 """
 
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from fastssl.data.ahead import make_ahead
+from fastssl.data.ahead import closed, make_ahead
 from fastssl.data.buffers import Buffers, send
 from fastssl.data.cut import CropCutter, Cutter, ImageCutter
 from fastssl.data.damage import OnError, kept_rows, nothing_left
@@ -97,16 +97,13 @@ class DecodedLoader:
                 pages.reached(step.positions)
                 yield self._to_device(step)
                 self._require_open()
-        except (CancelledError, RuntimeError):  # also what threads that were shut down have to say
-            self._require_open()
-            raise
         finally:
             made.close()
             pages.close()
 
     def _require_open(self) -> None:
         if self._closed:
-            raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
+            raise closed()
 
     def _make(self, number: int, positions: Int64[np.ndarray, "b"]) -> _Step:
         """In a thread of its own; the work is the pool's."""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from fastssl.data.ahead import make_ahead
+from fastssl.data.ahead import closed, make_ahead
 from fastssl.data.buffers import send
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.gpu_decode import Decoded, GpuDecoder
@@ -93,7 +93,7 @@ class NvjpegLoader:
 
     def _require_open(self) -> GpuDecoder:
         if self._decoder is None:
-            raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
+            raise closed()
         return self._decoder
 
     def _make(self, decoder: GpuDecoder, number: int, positions: Int64[np.ndarray, "b"]) -> _Step:

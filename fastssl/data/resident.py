@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from fastssl.data.ahead import closed
 from fastssl.data.buffers import send
 from fastssl.data.cut import describe_source, whole_boxes
 from fastssl.data.damage import OnError, kept_rows, nothing_left
@@ -117,7 +118,7 @@ class ResidentLoader:
             end = min(start + self.batch_size, len(positions))
             low, high = int(ends[start]), int(ends[end])
             if self._rows is None:
-                raise InputError("the loader was closed, and an epoch of it is still asked for; close it last")
+                raise closed()
             if low == high:
                 raise nothing_left(self._beton, self.source[positions[start:end]])
             yield self._make_batch(self._rows, indices[low:high], self._draw(number, kept[low:high]),

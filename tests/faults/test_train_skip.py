@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import pytest
+import torch
 
 from fastssl.data.beton import BetonFile
 from fastssl.errors import InputError
@@ -13,6 +14,16 @@ from fastssl.telemetry.records import read_records
 from fastssl.train import resume, train
 from fastssl.train.checkpoint import read_checkpoint
 from tests.faults.betons import zero
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Of so small a network two threads do nothing but wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 
 HURT_TRAIN, HURT_TEST = (5, 20, 41), (7, 8)
 EPOCHS = 2
