@@ -30,7 +30,7 @@ def resolve_device(asked: str) -> torch.device:
 
 
 def with_precision(recipe: Recipe, device: torch.device) -> Recipe:
-    """The recipe with `auto` settled: what a number format gives is part of the result, and so of the run's identity."""
+    """The recipe with `auto` settled: the number format is part of what a run gives, and so of its identity."""
     if recipe.precision != "auto":
         return recipe
     return dataclasses.replace(recipe, precision=quick_precision(device.type))

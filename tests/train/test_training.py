@@ -12,6 +12,7 @@ from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
+from fastssl.telemetry import environment
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
 from fastssl.train import resume, train
