@@ -173,18 +173,20 @@ def _choices(rates: dict[str, float]) -> Iterator[Finding]:
 
 def _precision(device: str, rates: dict[str, float]) -> tuple[str, str]:
     """The number format that is quick here, by measurement where there is one, else by instruction set."""
+    quick = environment.quick_precision(device)
     if device == "cuda":
-        import torch
-
-        native = torch.cuda.get_device_capability()[0] >= 8  # Ampere, the first with bf16 tensor cores
-        return ("bf16", "native here") if native else ("fp16", "bf16 is emulated on this GPU: give --precision fp16")
+        return (
+            quick,
+            "native here" if quick == "bf16" else "bf16 is emulated on this GPU, and --precision auto avoids it",
+        )
     fp32, bf16 = rates.get("matmul_fp32_gflops"), rates.get("matmul_bf16_gflops")
     if fp32 and bf16:
         times = f"matrix products in bf16 run at {bf16 / fp32:.1f} times the speed of fp32"
-        return ("bf16", times) if bf16 > fp32 else ("fp32", f"{times}: give --precision fp32")
-    if environment.cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}:
+        better = "bf16" if bf16 > fp32 else "fp32"
+        return better, times if better == quick else f"{times}, and auto takes {quick}: give --precision {better}"
+    if quick == "bf16":
         return "bf16", "this CPU multiplies bf16"
-    return "fp32", "this CPU has no bf16 instructions, so bf16 is slow: give --precision fp32"
+    return "fp32", "this CPU has no bf16 instructions, so bf16 is slow, and --precision auto avoids it"
 
 
 def _betons() -> Iterator[Finding]:

@@ -105,7 +105,9 @@ class Recipe:
     """Passes over the training images (over one window of a sliding order); None when `budget_s` is given."""
     budget_s: float | None = None
     """Seconds of training clock to spend instead of a number of epochs; the schedule ends when the budget does."""
-    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto is what the device computes in hardware: bf16, else fp16 on a GPU and fp32 on a CPU (where bf16 in software
+    takes ten times as long)."""
     compile: bool = False
     """Run the encoder through torch.compile; its warm-up is charged to the clock's compile phase."""
     backend: BackendName = "auto"

@@ -105,19 +105,21 @@ def test_missing_beton_folder_is_no_fault(betons):
 
 
 @pytest.mark.parametrize(
-    ("rates", "flags", "advice"),
+    ("rates", "flags", "advice", "flag"),
     [
-        ({"matmul_fp32_gflops": 10.0, "matmul_bf16_gflops": 25.0}, set(), "bf16"),
-        ({"matmul_fp32_gflops": 10.0, "matmul_bf16_gflops": 4.0}, {"amx_bf16"}, "fp32"),
-        ({}, {"avx512_bf16"}, "bf16"),
-        ({}, {"avx2"}, "fp32"),
+        ({"matmul_fp32_gflops": 10.0, "matmul_bf16_gflops": 25.0}, set(), "bf16", "--precision bf16"),
+        ({"matmul_fp32_gflops": 10.0, "matmul_bf16_gflops": 4.0}, {"amx_bf16"}, "fp32", "--precision fp32"),
+        ({"matmul_fp32_gflops": 10.0, "matmul_bf16_gflops": 4.0}, {"avx2"}, "fp32", None),
+        ({}, {"avx512_bf16"}, "bf16", None),
+        ({}, {"avx2"}, "fp32", "--precision auto"),
     ],
 )
-def test_precision_is_advised_by_measurement_then_by_instruction_set(monkeypatch, rates, flags, advice):
+def test_precision_is_advised_by_measurement_then_by_instruction_set(monkeypatch, rates, flags, advice, flag):
     monkeypatch.setattr(doctor.environment, "cpu_flags", lambda: frozenset(flags))
     state, note = doctor._precision("cpu", rates)
     assert state == advice
-    assert ("--precision fp32" in note) == (advice == "fp32")
+    assert ("--precision" in note) == (flag is not None)
+    assert flag is None or flag in note
 
 
 @pytest.mark.parametrize(("capability", "advice"), [((9, 0), "bf16"), ((7, 5), "fp16")])

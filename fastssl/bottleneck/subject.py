@@ -19,15 +19,14 @@ from fastssl.errors import InputError
 from fastssl.methods.supervised import SupervisedConfig
 from fastssl.models import ModelConfig
 from fastssl.recipe import DataConfig, Recipe
-from fastssl.telemetry.environment import cpu_flags, usable_cores
+from fastssl.telemetry.environment import usable_cores
 from fastssl.train.checkpoint import Trainable
-from fastssl.train.setup import Parts, build_trainable, resolve_device
+from fastssl.train.setup import Parts, build_trainable, resolve_device, with_precision
 from fastssl.types import AugmentBackend
 
 MOST_SAMPLES = 256
 _SIDES = (224, 160, 128, 96, 64, 32)
 """Sides of views that the field trains with, in pixels."""
-_COMPUTES_BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 _EXAMINED = ("crops", "images", "resident", "ffcv")
 
 
@@ -101,6 +100,7 @@ def find_subject(
         raise InputError(f"dataset={dataset} has images without a label and method=supervised reads labels; give a "
                          "labelled split or a recipe of a self-supervised method")  # fmt: skip
     device = resolve_device(recipe.device)
+    recipe = with_precision(recipe, device)
     kind, reason = loader or data.loader, "asked for"
     if kind == "auto":
         kind, reason = choose_kind(served, device, recipe.drawer)
@@ -112,8 +112,8 @@ def find_subject(
 
 
 def plain_simclr(served: Served) -> Recipe:
-    """SimCLR's two views at the largest usual side that the images have: ResNet-18 on a GPU; on a CPU `nano`, batches
-    that fit its pace, and bf16 only where it is computed in hardware (in software it takes ten times as long)."""
+    """SimCLR's two views at the largest usual side that the images have: ResNet-18 on a GPU; on a CPU `nano` and
+    batches that fit its pace."""
     shorter = float(np.median(served.beton.sizes[served.source].min(axis=1)))
     side = next((side for side in _SIDES if side <= shorter), _SIDES[-1])
     on_gpu = resolve_device("auto").type == "cuda"
@@ -123,7 +123,6 @@ def plain_simclr(served: Served) -> Recipe:
         model=ModelConfig(arch="resnet18" if on_gpu else "nano"),
         spec=get_preset("simclr", size=side)[0],
         batch_size=256 if on_gpu else max(16, min(64, 64 * 96**2 // side**2)),
-        precision="bf16" if on_gpu or cpu_flags() & _COMPUTES_BF16 else "fp32",
     )
 
 

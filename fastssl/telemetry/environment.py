@@ -119,6 +119,15 @@ def cpu_flags() -> frozenset[str]:
     return frozenset(found.group(1).split()) if found else frozenset()
 
 
+def quick_precision(device: str) -> str:
+    """The shortest number format that a device ("cpu", "cuda") computes in hardware: bf16, fp16 or fp32."""
+    if device == "cpu":
+        return "bf16" if cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"} else "fp32"
+    import torch
+
+    return "bf16" if torch.cuda.get_device_capability()[0] >= 8 else "fp16"  # Ampere has the first bf16 tensor cores
+
+
 def usable_cores() -> int:
     """Cores this process may be scheduled on, which is less than the machine has under taskset or Slurm."""
     if hasattr(os, "sched_getaffinity"):

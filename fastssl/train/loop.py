@@ -63,6 +63,7 @@ def train(
     clock = Clock(resolve_device(recipe.device).type)
     with clock.phase("compile"):
         parts = build(recipe, append=append)
+    recipe = parts.recipe
     run = RunDir.of(runs_dir, recipe, parts.facts)
     with closing(parts.loader):
         if not fresh and run.finished:

@@ -14,7 +14,7 @@ from fastssl.errors import InputError
 from fastssl.methods.diet import DIET
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
-from fastssl.telemetry.environment import device_facts, usable_cores
+from fastssl.telemetry.environment import device_facts, quick_precision, usable_cores
 from fastssl.train.checkpoint import Trainable
 from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput, Views
 from fastssl.views import ViewSpec
@@ -29,11 +29,19 @@ def resolve_device(asked: str) -> torch.device:
     return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def with_precision(recipe: Recipe, device: torch.device) -> Recipe:
+    """The recipe with `auto` settled: the number format is part of what a run gives, and so of its identity."""
+    if recipe.precision != "auto":
+        return recipe
+    return dataclasses.replace(recipe, precision=quick_precision(device.type))
+
+
 @dataclass(frozen=True)
 class Parts:
     """Everything one run holds on to."""
 
     recipe: Recipe
+    """With its precision settled."""
     device: torch.device
     loader: Loader
     backend: AugmentBackend
@@ -89,6 +97,7 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
     """
     chosen = {"device": recipe.device, "backend": recipe.backend, "loader": recipe.data.loader} | (facts or {})
     device = resolve_device(chosen["device"])
+    recipe = with_precision(recipe, device)
     probe_backend = get_backend(chosen["backend"].partition("+")[0], device)
     backend = probe_backend if append is None else append_module(probe_backend, append.to(device))
     data = recipe.data

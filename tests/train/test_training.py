@@ -12,6 +12,7 @@ from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
+from fastssl.telemetry import environment
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
 from fastssl.train import resume, train
@@ -278,6 +279,16 @@ def test_changed_data_is_another_run(tiny_dataset, tmp_path):
     other = tiny(data=DataConfig(dataset="tiny", loader="resident", fraction=0.5, subset_seed=1), batch_size=8)
     runs = {train(recipe, runs_dir=tmp_path, say=lambda line: None).run for recipe in (half, other)}
     assert len(runs) == 2
+
+
+@pytest.mark.parametrize(("flags", "precision"), [({"avx512_bf16"}, "bf16"), ({"avx2"}, "fp32")])
+def test_automatic_precision_is_settled_before_the_run_is_named(flags, precision, tiny_dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "cpu_flags", lambda: frozenset(flags))
+    settled = train(tiny(precision="auto", epochs=1), runs_dir=tmp_path, say=lambda line: None)
+    assert RunDir.existing(Path(settled.directory)).read_recipe()[0].precision == precision
+    lines = []
+    assert train(tiny(precision=precision, epochs=1), runs_dir=tmp_path, say=lines.append).run == settled.run
+    assert "is finished" in lines[0]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
