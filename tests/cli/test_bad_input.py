@@ -144,7 +144,7 @@ def test_source_with_a_broken_image_leaves_no_beton(fastssl, tmp_path):
     assert list(tmp_path.glob("*beton*")) == []
 
 
-def test_train_on_images_of_several_sizes_says_what_to_do(fastssl, tmp_path):
+def test_train_on_images_of_several_sizes_by_a_loader_of_one_says_what_to_do(fastssl, tmp_path):
     import cv2
 
     for i in range(40):
@@ -152,6 +152,6 @@ def test_train_on_images_of_several_sizes_says_what_to_do(fastssl, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), np.full((20 + i % 3, 20, 3), i, np.uint8))
     assert fastssl("beton", "write", "folder", "--root", "images", "--out", "betons/demo-train.beton").status == 0
-    outcome = fastssl("train", "demo-simclr", "--batch-size", "8")
+    outcome = fastssl("train", "demo-simclr", "--batch-size", "8", "--loader", "ffcv")
     assert outcome.status == FAILED
     assert "--square" in outcome.err
