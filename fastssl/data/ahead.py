@@ -35,6 +35,14 @@ def make_ahead(
         wait([future for future in begun if not future.cancel()])
 
 
+def check_counts(num_workers: int, batches_ahead: int = 1) -> None:
+    """Raises `InputError` for a loader without threads, or without a batch under way."""
+    if num_workers < 1:
+        raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
+    if batches_ahead < 1:
+        raise InputError(f"batches_ahead={batches_ahead} is not a number of batches; give 1 or more")
+
+
 def closed() -> InputError:
     """The error to raise for an epoch of a loader that is no more."""
     return InputError("the loader was closed, and an epoch of it is still asked for; close it last")

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 
-from fastssl.data.ahead import closed, make_ahead
+from fastssl.data.ahead import check_counts, closed, make_ahead
 from fastssl.data.buffers import Buffers, send
 from fastssl.data.cut import CropCutter, Cutter, ImageCutter
 from fastssl.data.damage import OnError, kept_rows, nothing_left
@@ -52,10 +52,7 @@ class DecodedLoader:
         on_error: OnError = "raise",
         scaled: bool = False,
     ) -> None:
-        if num_workers < 1:
-            raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
-        if batches_ahead < 1:
-            raise InputError(f"batches_ahead={batches_ahead} is not a number of batches; give 1 or more")
+        check_counts(num_workers, batches_ahead)
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.kind, self.device, self.reason = kind, torch.device(device), reason
         self._served, self._schedule, self._views = served, schedule, views
@@ -82,11 +79,9 @@ class DecodedLoader:
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
         """Batches of one epoch; what was begun for it ends with it, however that is."""
         self._require_open()
-        return self._read(number, self._schedule.positions(number, start_step))
+        return self._read(number, self._schedule.batches(number, start_step))
 
-    def _read(self, number: int, positions: Int64[np.ndarray, "m"]) -> Iterator[Batch]:
-        cuts = range(self.batch_size, len(positions), self.batch_size)
-        steps = np.split(positions, cuts) if len(positions) else []
+    def _read(self, number: int, steps: list[Int64[np.ndarray, "b"]]) -> Iterator[Batch]:
         pages = PageWindow(self._served, self._schedule, number)
         self._require_open()
         if steps:

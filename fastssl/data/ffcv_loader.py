@@ -34,6 +34,7 @@ from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.state import State
 from ffcv.traversal_order.base import TraversalOrder
 
+from fastssl.data.ahead import check_counts
 from fastssl.data.beton import BetonFile
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.format import MODE_JPG, MODE_RAW
@@ -183,10 +184,7 @@ class FfcvLoader:
         reason: str = "asked for",
         on_error: OnError = "raise",
     ) -> None:
-        if num_workers < 1:
-            raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
-        if batches_ahead < 1:
-            raise InputError(f"batches_ahead={batches_ahead} is not a number of batches; give 1 or more")
+        check_counts(num_workers, batches_ahead)
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._served, self._schedule = served, schedule
@@ -232,7 +230,7 @@ class FfcvLoader:
         batches = self._schedule.batches(number, start_step)
         return self._read(batches, self._order.sample_order(number, start_step))
 
-    def _read(self, batches: Iterator[np.ndarray], source: Any) -> Iterator[Batch]:
+    def _read(self, batches: list[np.ndarray], source: Any) -> Iterator[Batch]:
         if self._stock is None:
             raise InputError("the loader is closed; open another one")
         self._served.beton.check_unchanged()  # FFCV maps it anew for each epoch

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
-from fastssl.data.ahead import closed, make_ahead
+from fastssl.data.ahead import check_counts, closed, make_ahead
 from fastssl.data.buffers import send
 from fastssl.data.damage import OnError, kept_rows, nothing_left
 from fastssl.data.gpu_decode import Decoded, GpuDecoder
@@ -21,7 +21,6 @@ from fastssl.data.order import Schedule
 from fastssl.data.payloads import Payloads
 from fastssl.data.served import Served
 from fastssl.data.source import Progress
-from fastssl.errors import InputError
 from fastssl.types import Batch, Draw, ViewDrawer
 
 
@@ -55,10 +54,7 @@ class NvjpegLoader:
         on_error: OnError = "raise",
         progress: Progress | None = None,
     ) -> None:
-        if num_workers < 1:
-            raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
-        if batches_ahead < 1:
-            raise InputError(f"batches_ahead={batches_ahead} is not a number of batches; give 1 or more")
+        check_counts(num_workers, batches_ahead)
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = _numbered(torch.device(device)), reason
         self._served, self._schedule, self._batches_ahead = served, schedule, batches_ahead
@@ -77,12 +73,10 @@ class NvjpegLoader:
     def epoch(self, number: int, start_step: int = 0) -> Iterator[Batch]:
         """Batches of one epoch; what was begun for it ends with it, however that is. Never waits for the device."""
         self._require_open()
-        return self._read(number, self._schedule.positions(number, start_step))
+        return self._read(number, self._schedule.batches(number, start_step))
 
-    def _read(self, number: int, positions: Int64[np.ndarray, "m"]) -> Iterator[Batch]:
+    def _read(self, number: int, steps: list[Int64[np.ndarray, "b"]]) -> Iterator[Batch]:
         decoder = self._require_open()
-        cuts = range(self.batch_size, len(positions), self.batch_size)
-        steps = np.split(positions, cuts) if len(positions) else []
         made = make_ahead(self._thread, lambda step: self._make(decoder, number, step), steps, self._batches_ahead)
         try:
             for step in made:

@@ -1,6 +1,5 @@
 """Which sample comes when: a function of seed and epoch, so an epoch can be entered at any step, on any machine."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,8 +143,7 @@ class Schedule:
             [full[:, rank].reshape(-1), last[len(last) * rank // ranks : len(last) * (rank + 1) // ranks]]
         )
 
-    def batches(self, epoch: int, start_step: int = 0) -> Iterator[Int64[np.ndarray, "b"]]:
+    def batches(self, epoch: int, start_step: int = 0) -> list[Int64[np.ndarray, "b"]]:
         """`positions`, cut into batches; only the last may be short."""
         positions, size = self.positions(epoch, start_step), self.rank_batch_size
-        for start in range(0, len(positions), size):
-            yield positions[start : start + size]
+        return [positions[start : start + size] for start in range(0, len(positions), size)]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from fastssl.data.ahead import closed
+from fastssl.data.ahead import check_counts, closed
 from fastssl.data.buffers import send
 from fastssl.data.cut import describe_source, whole_boxes
 from fastssl.data.damage import OnError, kept_rows, nothing_left
@@ -52,8 +52,7 @@ class ResidentLoader:
         progress: Progress | None = None,
         gather: bool = True,
     ) -> None:
-        if num_workers < 1:
-            raise InputError(f"num_workers={num_workers} is not a number of threads; give 1 or more")
+        check_counts(num_workers)
         self.info, self.batch_size, self.source = served.info, schedule.rank_batch_size, served.source
         self.device, self.reason = torch.device(device), reason
         self._beton = served.beton
