@@ -144,9 +144,10 @@ class _Epoch(EpochIterator):
                 if self.is_alive() or not self.output_queue.empty():
                     continue
                 raise self.failure or RuntimeError("FFCV's reading thread ended before its epoch did") from None
-            if item is None:
+            if item is not None:
+                return item[1]
+            if not self.closed:  # else the thread found no further batch because of that
                 raise StopIteration
-            return item[1]
 
     def close(self) -> None:
         """End the thread, whatever it is doing, and give back its memory. Safe to call twice."""

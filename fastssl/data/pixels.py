@@ -49,8 +49,8 @@ def resize(rgb: UInt8[np.ndarray, "h w 3"], max_side: int | None, square: int | 
     """
     height, width = rgb.shape[:2]
     if square is not None:
-        scale = square / min(height, width)
-        rgb = _resize_to(rgb, max(square, int(height * scale)), max(square, int(width * scale)))
+        shorter = min(height, width)
+        rgb = _resize_to(rgb, int(square * height / shorter), int(square * width / shorter))
         top, left = (round((side - square) / 2.0) for side in rgb.shape[:2])
         return rgb if rgb.shape[:2] == (square, square) else rgb[top : top + square, left : left + square]
     if max_side is not None and max(height, width) > max_side:

