@@ -120,7 +120,14 @@ class MethodOutput:
 
 @runtime_checkable
 class Method(Protocol):
-    """An `nn.Module` that owns its heads and, as `encoder`, the network it trains; not its optimiser."""
+    """An `nn.Module` that owns its heads and, as `encoder`, the network it trains; not its optimiser.
+
+    Two hooks are optional, and called around every step with the same arguments, `step` (0, 1, ... over the run) and
+    `progress` (the share of the run done when the step began, 0 to 1):
+    `on_step_start(step, progress)`, before the forward pass, sets what follows a schedule: being a function of where
+    the run stands, it needs no place in a checkpoint. `on_step_end(step, progress)`, after the optimiser's update,
+    moves what follows the weights: an average, a queue, a centre; those are buffers, so that checkpoints carry them.
+    """
 
     encoder: torch.nn.Module
 

@@ -1,4 +1,4 @@
-"""One pass of a network over all views: the batch statistics of BatchNorm are then shared by the views."""
+"""One pass of a network over all views of a size: the batch statistics of BatchNorm are then shared by those views."""
 
 from collections.abc import Callable
 
@@ -19,12 +19,19 @@ def encode_views(
         network: maps (n, 3, s, s) to (n, k).
         views: one tensor per view; concatenation keeps their channels-last memory.
         per_view_bn: one pass per view, so that BatchNorm normalises each view by its own statistics (as the authors'
-            code of Barlow Twins and VICReg does) instead of one pass over the stack. Views of different sizes are
-            passed one by one in either case, since they do not stack.
+            code of Barlow Twins and VICReg does) instead of one pass over the stack. Views of different sizes do not
+            stack: each size is one pass, as in the authors' code of SwAV and DINO, whatever the order of the views.
     """
-    if per_view_bn or len({view.shape for view in views}) > 1:
+    if per_view_bn:
         return torch.stack([network(view) for view in views])
-    return network(torch.cat(views)).unflatten(0, (len(views), -1))
+    outputs: dict[int, Tensor] = {}
+    for shape in dict.fromkeys(view.shape for view in views):
+        alike = [i for i, view in enumerate(views) if view.shape == shape]
+        z = network(torch.cat([views[i] for i in alike])).unflatten(0, (len(alike), -1))
+        if len(alike) == len(views):
+            return z
+        outputs |= dict(zip(alike, z))
+    return torch.stack([outputs[i] for i in range(len(views))])
 
 
 def require_views(views: Views, least: int, method: str) -> None:

@@ -1,18 +1,27 @@
-"""The projector: the small network between the representation that is kept and the embedding the loss looks at."""
+"""Heads: the small networks between the representation that is kept and what the loss looks at.
+
+`projector` with other widths is also a predictor (BYOL, SimSiam), a linear head (depth 1), or, with `last_bn`, the head
+of the methods that standardise their outputs.
+"""
 
 import itertools
 
-from torch import nn
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from fastssl.errors import InputError
 
 
-def projector(dim_in: int, hidden: int, dim_out: int, depth: int = 2, bn: bool = True) -> nn.Sequential:
+def projector(
+    dim_in: int, hidden: int, dim_out: int, depth: int = 2, bn: bool = True, last_bn: bool = False
+) -> nn.Sequential:
     """A perceptron (n, dim_in) -> (n, dim_out) of `depth` linear layers: Linear-BN-ReLU, ..., Linear.
 
     Args:
         hidden: width of the layers between; without effect at depth 1, the linear projector.
         bn: BatchNorm after every linear layer but the last; those layers then have no bias, BatchNorm has its own.
+        last_bn: BatchNorm after the last layer too, which then has no bias either.
 
     Errors: `InputError` for a width or depth below 1.
     """
@@ -23,4 +32,18 @@ def projector(dim_in: int, hidden: int, dim_out: int, depth: int = 2, bn: bool =
     widths = [dim_in] + [hidden] * (depth - 1)
     for width_in, width_out in itertools.pairwise(widths):
         layers += [nn.Linear(width_in, width_out, bias=not bn), *([nn.BatchNorm1d(width_out)] if bn else []), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(widths[-1], dim_out))
+    layers.append(nn.Linear(widths[-1], dim_out, bias=not last_bn))
+    return nn.Sequential(*layers, *([nn.BatchNorm1d(dim_out)] if last_bn else []))
+
+
+class Prototypes(nn.Linear):
+    """Cosine similarity to learned directions: (n, dim) -> (n, count) in -1..1, both sides scaled to unit length.
+
+    The rows are scaled where they are used, so they need no separate normalisation step after each update.
+    """
+
+    def __init__(self, dim: int, count: int) -> None:
+        super().__init__(dim, count, bias=False)
+
+    def forward(self, input: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
+        return F.linear(F.normalize(input, dim=-1), F.normalize(self.weight, dim=-1))

@@ -62,11 +62,18 @@ class Trainable:
         assert isinstance(encoder, torch.nn.Module)
         return encoder
 
-    def on_step_end(self, step: int) -> None:
-        """Lets a method that keeps a moving average, a queue or a centre update it."""
-        hook = getattr(self.method, "on_step_end", None)
+    def on_step_start(self, step: int, progress: float) -> None:
+        """Lets a method follow its schedules; see `types.Method`."""
+        self._call("on_step_start", step, progress)
+
+    def on_step_end(self, step: int, progress: float) -> None:
+        """Lets a method update its moving average, queue or centre; see `types.Method`."""
+        self._call("on_step_end", step, progress)
+
+    def _call(self, name: str, step: int, progress: float) -> None:
+        hook = getattr(self.method, name, None)
         if callable(hook):
-            hook(step)
+            hook(step, progress)
 
     def state_dict(self) -> dict[str, Any]:
         return {

@@ -141,11 +141,12 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
         while share < 1.0 or position.probes_done < recipe.probe.probes:
             for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
                 set_lr(trainable.optimizer, recipe.optim.lr_scale(share))
+                trainable.on_step_start(position.step, share)
                 output = parts.step(batch, position.epoch)
+                trainable.on_step_end(position.step, share)
                 position.advance(batch, recipe.views, steps_per_epoch)
                 log.add(output)
                 guard.watch(output.loss, position.step)
-                trainable.on_step_end(position.step)
                 share = share_done()
                 progress(share)
                 if position.step % guard.every_steps == 0:

@@ -38,12 +38,15 @@ def test_encode_views_of_one_view():
     assert encode_views(Watcher(), views(1)).shape == (1, 4, 3)
 
 
-@pytest.mark.parametrize(("sizes", "per_view_bn"), [([6, 6], True), ([6, 8], False)])
-def test_encode_views_passes_one_by_one_when_asked_or_when_sizes_differ(sizes, per_view_bn):
+@pytest.mark.parametrize(
+    ("sizes", "per_view_bn", "passes"),
+    [([6, 6], True, [4, 4]), ([6, 8], False, [4, 4]), ([8, 6, 6, 8, 6], False, [8, 12]), ([6, 6, 8], True, [4, 4, 4])],
+)
+def test_encode_views_makes_one_pass_per_size_or_per_view(sizes, per_view_bn, passes):
     network = Watcher()
     batch = views(sizes=sizes)
     z = encode_views(network, batch, per_view_bn)
-    assert len(network.seen) == 2
+    assert [len(seen) for seen in network.seen] == passes
     torch.testing.assert_close(z, torch.stack([v.mean((2, 3)) for v in batch]))
 
 

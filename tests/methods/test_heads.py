@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fastssl.errors import InputError
-from fastssl.methods.heads import projector
+from fastssl.methods.heads import Prototypes, projector
 
 
 def kinds(head):
@@ -25,6 +25,24 @@ def test_projector_depth_counts_linear_layers(depth, linears, norms):
     assert sum(isinstance(m, nn.Linear) for m in head) == linears
     assert sum(isinstance(m, nn.BatchNorm1d) for m in head) == norms
     assert head(torch.randn(4, 10)).shape == (4, 5)
+
+
+def test_projector_with_last_bn_standardises_its_outputs():
+    head = projector(10, 7, 5, 2, last_bn=True)
+    assert kinds(head)[3:] == [("Linear", 5, False), ("BatchNorm1d", None, True)]
+    z = head(torch.randn(64, 10))
+    assert z.mean(0).abs().max() < 1e-5
+    torch.testing.assert_close(z.var(0, unbiased=False), torch.ones(5), rtol=1e-3, atol=0)
+
+
+def test_prototypes_give_cosines_whatever_the_lengths():
+    head = Prototypes(4, 3)
+    x = torch.randn(5, 4)
+    expected = torch.cosine_similarity(x[:, None], head.weight[None], dim=-1)
+    torch.testing.assert_close(head(7 * x), expected)
+    with torch.no_grad():
+        head.weight *= 3
+    torch.testing.assert_close(head(x), expected)
 
 
 def test_projector_without_bn_keeps_its_biases():
