@@ -43,6 +43,7 @@ if [[ $WHEELS ]]; then
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
     git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    echo "/$WHEELS/" >>.git/info/exclude
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
@@ -92,7 +93,8 @@ load() {
   local code=0
   : >"$OUT/load.log"
   if [[ $DEVICE == cuda ]]; then run_tests load.log gpu tests/data tests/contracts || code=1; fi
-  "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+  # Without the GPU: a peer forks its workers, which a process that has met CUDA cannot.
+  CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
     $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/load.log" 2>&1 || code=1
   tail -n 30 "$OUT/load.log"
   return $code
