@@ -42,7 +42,7 @@ if [[ $WHEELS ]]; then
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
-    git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
     echo "/$WHEELS/" >>.git/info/exclude
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
@@ -60,6 +60,7 @@ BETONS=${FASTSSL_BETONS:-datasets/betons}
 environment() {
   { "$PYTHON" --version
     git rev-parse HEAD 2>/dev/null
+    git status --porcelain 2>/dev/null
     if command -v nvidia-smi >/dev/null; then nvidia-smi; nvidia-smi -q -d CLOCK; fi
     "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
   [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
