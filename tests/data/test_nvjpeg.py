@@ -20,8 +20,8 @@ from fastssl.views import ViewSpec
 
 NUM_IMAGES = 22
 JPEG_LEVELS = 4.0
-"""Mean difference per image between two JPEG decoders, in levels: nvJPEG repeats chroma where libjpeg interpolates it, up
-to 3.2 on these small pictures (H200, torchvision 0.26)."""
+"""Mean difference per image between two JPEG decoders, in levels: nvJPEG repeats chroma where libjpeg interpolates it,
+up to 3.2 on these small pictures (H200, torchvision 0.26)."""
 SPECS = (ViewSpec(size=24, blur_p=0.0), ViewSpec(size=16))
 DRAWER, ALL = Drawer(SPECS, 0), Subset()
 
