@@ -6,14 +6,27 @@
 from typing import TypeAlias, get_args
 
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
+from fastssl.methods.cissl import CISSLConfig
 from fastssl.methods.diet import DIETConfig
+from fastssl.methods.directclr import DirectCLRConfig
+from fastssl.methods.idealized import IdealizedConfig
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
+from fastssl.methods.spectral import SpectralConfig
 from fastssl.methods.supervised import SupervisedConfig
 from fastssl.methods.vicreg import VICRegConfig
 
 MethodConfig: TypeAlias = (
-    SimCLRConfig | BarlowTwinsConfig | VICRegConfig | DIETConfig | SupervisedConfig | RandomEncoderConfig
+    SimCLRConfig
+    | CISSLConfig
+    | DirectCLRConfig
+    | SpectralConfig
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | IdealizedConfig
+    | DIETConfig
+    | SupervisedConfig
+    | RandomEncoderConfig
 )
 
 METHODS: dict[str, type[MethodConfig]] = {config.kind: config for config in get_args(MethodConfig)}

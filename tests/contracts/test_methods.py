@@ -17,9 +17,13 @@ from torch import nn
 from fastssl.errors import InputError
 from fastssl.methods import METHODS
 from fastssl.methods.barlow_twins import BarlowTwinsConfig, barlow_twins_loss
+from fastssl.methods.cissl import cissl_loss
 from fastssl.methods.diet import diet_loss
+from fastssl.methods.directclr import directclr_loss
 from fastssl.methods.encode import encode_views
+from fastssl.methods.idealized import IdealizedConfig, idealized_loss
 from fastssl.methods.simclr import SimCLRConfig, simclr_loss
+from fastssl.methods.spectral import SpectralConfig, spectral_loss
 from fastssl.methods.supervised import supervised_loss
 from fastssl.methods.vicreg import VICRegConfig, vicreg_loss
 from fastssl.optim import OptimConfig
@@ -38,6 +42,11 @@ HEAD = torch.randn(40, 8, generator=torch.Generator().manual_seed(1))
 LOSSES = {
     "simclr": lambda z: simclr_loss(z, 0.5),
     "simclr-one-negative": lambda z: simclr_loss(z, 0.5, 1),
+    "simclr-candidates": lambda z: simclr_loss(z[:, 2:4], 0.5, candidates=z, first=2),
+    "cissl": lambda z: cissl_loss(z, z.flip(2), 0.07),
+    "directclr": lambda z: directclr_loss(z, 0.1),
+    "spectral": lambda z: spectral_loss(z),
+    "idealized": lambda z: idealized_loss(z, 0.1),
     "barlow-leave-one-out": lambda z: barlow_twins_loss(z, 0.1),
     "barlow-pairwise": lambda z: barlow_twins_loss(z, 0.1, "pairwise", "joint"),
     "barlow-mean-autocorr": lambda z: barlow_twins_loss(z, 0.1, "mean_autocorr", l2_first=True),
