@@ -6,14 +6,25 @@
 from typing import TypeAlias, get_args
 
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
+from fastssl.methods.byol import BYOLConfig
 from fastssl.methods.diet import DIETConfig
+from fastssl.methods.moco_v3 import MoCoV3Config
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
+from fastssl.methods.simsiam import SimSiamConfig
 from fastssl.methods.supervised import SupervisedConfig
 from fastssl.methods.vicreg import VICRegConfig
 
 MethodConfig: TypeAlias = (
-    SimCLRConfig | BarlowTwinsConfig | VICRegConfig | DIETConfig | SupervisedConfig | RandomEncoderConfig
+    SimCLRConfig
+    | MoCoV3Config
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | BYOLConfig
+    | SimSiamConfig
+    | DIETConfig
+    | SupervisedConfig
+    | RandomEncoderConfig
 )
 
 METHODS: dict[str, type[MethodConfig]] = {config.kind: config for config in get_args(MethodConfig)}
