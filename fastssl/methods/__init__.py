@@ -13,6 +13,9 @@ from fastssl.methods.idealized import IdealizedConfig
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
 from fastssl.methods.spectral import SpectralConfig
+from fastssl.methods.byol import BYOLConfig
+from fastssl.methods.moco_v3 import MoCoV3Config
+from fastssl.methods.simsiam import SimSiamConfig
 from fastssl.methods.supervised import SupervisedConfig
 from fastssl.methods.vicreg import VICRegConfig
 
@@ -24,6 +27,9 @@ MethodConfig: TypeAlias = (
     | BarlowTwinsConfig
     | VICRegConfig
     | IdealizedConfig
+    | MoCoV3Config
+    | BYOLConfig
+    | SimSiamConfig
     | DIETConfig
     | SupervisedConfig
     | RandomEncoderConfig

@@ -14,7 +14,13 @@ from fastssl.errors import InputError
 
 
 def projector(
-    dim_in: int, hidden: int, dim_out: int, depth: int = 2, bn: bool = True, last_bn: bool = False
+    dim_in: int,
+    hidden: int,
+    dim_out: int,
+    depth: int = 2,
+    bn: bool = True,
+    last_bn: bool = False,
+    last_affine: bool = True,
 ) -> nn.Sequential:
     """A perceptron (n, dim_in) -> (n, dim_out) of `depth` linear layers: Linear-BN-ReLU, ..., Linear.
 
@@ -22,6 +28,7 @@ def projector(
         hidden: width of the layers between; without effect at depth 1, the linear projector.
         bn: BatchNorm after every linear layer but the last; those layers then have no bias, BatchNorm has its own.
         last_bn: BatchNorm after the last layer too, which then has no bias either.
+        last_affine: without it that BatchNorm only standardises: no scale and shift of its own.
 
     Errors: `InputError` for a width or depth below 1.
     """
@@ -33,7 +40,7 @@ def projector(
     for width_in, width_out in itertools.pairwise(widths):
         layers += [nn.Linear(width_in, width_out, bias=not bn), *([nn.BatchNorm1d(width_out)] if bn else []), nn.ReLU()]
     layers.append(nn.Linear(widths[-1], dim_out, bias=not last_bn))
-    return nn.Sequential(*layers, *([nn.BatchNorm1d(dim_out)] if last_bn else []))
+    return nn.Sequential(*layers, *([nn.BatchNorm1d(dim_out, affine=last_affine)] if last_bn else []))
 
 
 class Prototypes(nn.Linear):

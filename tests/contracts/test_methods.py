@@ -18,15 +18,19 @@ from fastssl.errors import InputError
 from fastssl.methods import METHODS
 from fastssl.methods.barlow_twins import BarlowTwinsConfig, barlow_twins_loss
 from fastssl.methods.cissl import cissl_loss
+from fastssl.methods.byol import byol_loss
 from fastssl.methods.diet import diet_loss
 from fastssl.methods.directclr import directclr_loss
 from fastssl.methods.encode import encode_views
 from fastssl.methods.idealized import IdealizedConfig, idealized_loss
 from fastssl.methods.simclr import SimCLRConfig, simclr_loss
 from fastssl.methods.spectral import SpectralConfig, spectral_loss
+from fastssl.methods.moco_v3 import moco_v3_loss
+from fastssl.methods.simsiam import simsiam_loss
 from fastssl.methods.supervised import supervised_loss
 from fastssl.methods.vicreg import VICRegConfig, vicreg_loss
 from fastssl.optim import OptimConfig
+from fastssl.train.checkpoint import Trainable
 from fastssl.types import DatasetInfo
 from fastssl.views import ViewSpec
 
@@ -52,6 +56,10 @@ LOSSES = {
     "barlow-mean-autocorr": lambda z: barlow_twins_loss(z, 0.1, "mean_autocorr", l2_first=True),
     "vicreg": lambda z: vicreg_loss(z),
     "vicreg-pairwise": lambda z: vicreg_loss(z, form="pairwise"),
+    "byol": lambda z: byol_loss(z, Z.flip(1)),
+    "simsiam": lambda z: simsiam_loss(z, Z.flip(1)),
+    "simsiam-mean-target": lambda z: simsiam_loss(z, Z.flip(1), "mean_target"),
+    "moco-v3": lambda z: moco_v3_loss(z, Z.flip(1), 0.2),
     "diet": lambda z: diet_loss(z[0], HEAD, torch.arange(6), 0.8, 16),
     "supervised": lambda z: supervised_loss(z, torch.arange(6)),
 }
@@ -86,13 +94,17 @@ def batch(step, b=16, num_views=2):
 
 
 def train(method, config, steps):
+    """As the loop does it, hooks included; the losses of all steps."""
     optimizer = config.build(method)
+    trainable = Trainable(method, optimizer, torch.amp.GradScaler("cpu", enabled=False))
     losses = []
     for step in range(steps):
+        trainable.on_step_start(step, step / steps)
         output = method(*batch(step))
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        trainable.on_step_end(step, step / steps)
         losses.append(output.loss.item())
     return losses
 

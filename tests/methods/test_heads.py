@@ -35,6 +35,12 @@ def test_projector_with_last_bn_standardises_its_outputs():
     torch.testing.assert_close(z.var(0, unbiased=False), torch.ones(5), rtol=1e-3, atol=0)
 
 
+def test_projector_whose_last_bn_is_not_affine_has_nothing_to_learn_there():
+    head = projector(10, 7, 5, 2, last_bn=True, last_affine=False)
+    assert list(head[-1].parameters()) == []
+    assert head[-1].running_mean.shape == (5,)
+
+
 def test_prototypes_give_cosines_whatever_the_lengths():
     head = Prototypes(4, 3)
     x = torch.randn(5, 4)
