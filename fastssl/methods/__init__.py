@@ -7,13 +7,24 @@ from typing import TypeAlias, get_args
 
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
 from fastssl.methods.diet import DIETConfig
+from fastssl.methods.dino import DINOConfig
+from fastssl.methods.dissl import DISSLConfig
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
 from fastssl.methods.supervised import SupervisedConfig
+from fastssl.methods.swav import SwAVConfig
 from fastssl.methods.vicreg import VICRegConfig
 
 MethodConfig: TypeAlias = (
-    SimCLRConfig | BarlowTwinsConfig | VICRegConfig | DIETConfig | SupervisedConfig | RandomEncoderConfig
+    SimCLRConfig
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | DINOConfig
+    | DISSLConfig
+    | SwAVConfig
+    | DIETConfig
+    | SupervisedConfig
+    | RandomEncoderConfig
 )
 
 METHODS: dict[str, type[MethodConfig]] = {config.kind: config for config in get_args(MethodConfig)}
