@@ -34,10 +34,11 @@ NUM_SAMPLES, NUM_CLASSES, DIM = 32, 4, 16
 INFO = DatasetInfo("toy", "train", "fingerprint", NUM_SAMPLES, NUM_CLASSES, 8, 8, (0.5,) * 3, (0.2,) * 3)
 KINDS = sorted(METHODS)
 ONE_VIEW = {"diet", "supervised", "random"}
-SMALL = {  # heads of thousands of outputs, cut to the size of the toy; DINO's centre and teacher settle in thirty steps
-    "dino": dict(num_outputs=64, projector_hidden=32, projector_dim=16, projector_bn=True, teacher_momentum=0.9),
-    "dissl": dict(num_outputs=64, teacher_hidden=32, head_rank=16),
-    "swav": dict(num_prototypes=24, projector_hidden=32, projector_dim=16),
+SMALL = {  # heads of thousands of outputs, cut to the size of the toy; a DINO that settles in thirty steps
+    "dino": {"num_outputs": 64, "projector_hidden": 32, "projector_dim": 16, "projector_bn": True}
+    | {"teacher_momentum": 0.9},
+    "dissl": {"num_outputs": 64, "teacher_hidden": 32, "head_rank": 16},
+    "swav": {"num_prototypes": 24, "projector_hidden": 32, "projector_dim": 16},
 }
 every_method = pytest.mark.parametrize("kind", KINDS)
 
