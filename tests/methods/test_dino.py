@@ -147,8 +147,10 @@ def test_dino_checkpoint_carries_teacher_and_centre():
 
 @pytest.mark.compile
 def test_dino_schedule_does_not_compile_its_graph_anew():
+    from torch._dynamo.testing import CompileCounter  # here, for it takes seconds
+
     torch.compiler.reset()
-    counter = torch._dynamo.testing.CompileCounter()
+    counter = CompileCounter()
     method = build()
     compiled = torch.compile(method, fullgraph=True, backend=counter)
     for step in range(5):

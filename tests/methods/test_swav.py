@@ -35,7 +35,8 @@ def step(method, number, progress, sizes=(8, 8)):
 
 def embeddings(method, views):
     """Unit embeddings of the views, one pass per size as in training; leaves the statistics of BatchNorm moved."""
-    z = torch.cat([method.encoder(torch.cat([v for v in views if v.shape[-1] == s])) for s in (8, 6)])
+    sizes = dict.fromkeys(v.shape[-1] for v in views)
+    z = torch.cat([method.encoder(torch.cat([v for v in views if v.shape[-1] == s])) for s in sizes])
     return nn.functional.normalize(method.projector(z), dim=-1).unflatten(0, (len(views), -1))
 
 
@@ -195,8 +196,10 @@ def test_swav_codes_are_made_over_all_ranks(monkeypatch):
 
 @pytest.mark.compile
 def test_swav_with_a_queue_compiles_to_one_graph_per_stage_of_the_run():
+    from torch._dynamo.testing import CompileCounter  # here, for it takes seconds
+
     torch.compiler.reset()
-    counter = torch._dynamo.testing.CompileCounter()
+    counter = CompileCounter()
     method = build(queue_length=10, queue_start=0.5)
     twin = copy.deepcopy(method)
     compiled = torch.compile(twin, fullgraph=True, backend=counter)
