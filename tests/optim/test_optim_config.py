@@ -131,6 +131,23 @@ def test_fused_optimiser_moves_like_the_plain_one(kind, slow):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_optimiser_takes_in_a_parameter_whose_first_gradient_comes_later(kind):
+    torch.manual_seed(0)
+    method = Headed()
+    optimizer = OptimConfig(optimiser=kind, lr=0.01, weight_decay=0.1).build(method)
+    late, *early = method.parameters()
+    before = late.clone()
+    for p in early:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert torch.equal(late, before)  # no gradient: not even the weight decay moves it
+    for p in method.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert not torch.equal(late, before)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
