@@ -112,15 +112,11 @@ def train(method, config, steps):
     losses = []
     for step in range(steps):
         trainable.on_step_start(step, step / steps)
-        if hook := getattr(method, "on_step_start", None):
-            hook(step, step / steps)
         output = method(*batch(step))
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         trainable.on_step_end(step, step / steps)
-        if hook := getattr(method, "on_step_end", None):
-            hook(step, step / steps)
         losses.append(output.loss.item())
     return losses
 
