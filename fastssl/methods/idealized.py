@@ -7,7 +7,8 @@ views, and C = E[f f'] over all embeddings. With E over images, and views where 
 
 Averaging over the views of an image estimates the augmentation kernel T, whose eigenfunctions, T f = lambda f, are what
 a representation should span: the first term is (A - 1)/A sum_j (1 - lambda_j) at such features, so it wants the largest
-lambda, and the second wants different ones. `spectral` and Barlow Twins seek the same span; here the kernel is spelt out.
+lambda, and the second wants different ones. `spectral` and Barlow Twins seek the same span; here the kernel is spelt
+out.
 Two features gain (A - 1)/A (lambda_1 - lambda_2) by both being the first eigenfunction, and pay 2 weight: a weight of
 1/2 or more never lets features double, a weak one lets the spectrum of the representation fall off.
 

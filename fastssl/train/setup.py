@@ -104,7 +104,7 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
     loader = open_loader(
         chosen["loader"],
         data.dataset,
-        "train",
+        data.train_split,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         order=data.order,
