@@ -23,8 +23,8 @@ def run_demo(
 
     Writes the dataset first. `out` receives one run directory per arm and the figure.
     """
-    prepare_data(say)
     arms = [budgeted(make(), seconds, seed) for make in recipes.ALL]
+    prepare_data(say)
     return compare(arms, out, margin=MARGIN, fresh=True, say=say, progress=progress)
 
 
