@@ -54,7 +54,8 @@ class DIETConfig:
     label_smoothing: float = 0.8
     """Share of the target spread over all classes, from 0 to 1."""
     head: Literal["dense", "low_rank", "kmeans", "index_code"] = "dense"
-    """What the classes are, and how their weights are stored; see `diet_heads.py`. The paper's is dense."""
+    """dense (the paper's) has a row of weights per sample; the others are smaller, for large datasets: see
+    `diet_heads.py`."""
     head_rank: int | None = None
     """Of low_rank: the width between representation and rows, 1 or more."""
     targets: str | None = None
@@ -69,7 +70,7 @@ class DIETConfig:
     """Rows of the head per block: bounds memory, changes the result by rounding alone. auto keeps all logits where they
     take 256 MiB or less, and streams blocks of 16 MiB beyond."""
     sharded: bool = False
-    """Each process holds its part of the rows instead of all of them; see `diet_sharded.py` for what trains it."""
+    """Each process of a run holds its part of the rows; see `diet_sharded.py` for what its trainer must know."""
 
     def __post_init__(self) -> None:
         check_loss_options(self.label_smoothing, self.block_rows)
@@ -128,6 +129,11 @@ class DIET(nn.Module):
         z = encode_views(self.encoder, views)
         loss = self.head(z.flatten(0, 1), index.repeat(len(views)))
         return MethodOutput(loss, {"loss_minus_floor": loss.detach() - self.floor})
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The content of the file of targets, of which the config has the name alone: see `types.Method`."""
+        return {name: value for name, value in self.head.facts.items() if name == "targets"}
 
     def param_group_overrides(self) -> list[tuple[list[Tensor], dict[str, float]]]:
         """Parameters with their own multiples of learning rate and weight decay, for the optimiser's groups."""

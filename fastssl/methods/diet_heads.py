@@ -9,13 +9,13 @@
 
 `low_rank` is a dense head whose matrix has rank r at most. `kmeans` does not cluster: features come from a trained
 encoder, which is the caller's business. In `index_code`, c is the least base in which m digits tell N samples apart;
-the sum of the digits' losses is the cross-entropy of the whole code, and starts at m log c, about log N. Embeddings that
-share a digit are pulled together, so which do must not follow the order of the dataset (often sorted by class): the
-code is that of the sample's place in a fixed pseudo-random permutation, and two samples share a given digit with
+the sum of the digits' losses is the cross-entropy of the whole code, and starts at m log c, about log N. Embeddings
+that share a digit are pulled together, so which do must not follow the order of the dataset (often sorted by class):
+the code is that of the sample's place in a fixed pseudo-random permutation, and two samples share a given digit with
 probability 1 / c.
 
 Each head says what it takes in training, before it starts: ImageNet (N = 1,281,167), K = 512, AdamW, batch 256, in GB:
-dense 10.5, low_rank r = 64 1.3, kmeans C = 10,000 0.09, index_code m = 2 (c = 1,132) 0.03.
+dense 10.5, low_rank r = 64 1.3, kmeans C = 10,000 0.10, index_code m = 2 (c = 1,132) 0.03.
 """
 
 import hashlib

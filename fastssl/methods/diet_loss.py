@@ -109,7 +109,7 @@ def streamed_gradients(
     for rows, drows in zip(weight.split(block_rows), dweight.split(block_rows)):
         exponentials = None  # as above
         exponentials = torch.addmm(-largest, rows, z.T).exp_() if kept is None else kept
-        dz.addmm_(exponentials.T, rows)
+        torch.addmm(dz, exponentials.T, rows, out=dz)
         torch.addmm(offset, exponentials, shared, out=drows)
     return dz.mul_(share[:, None]), dweight
 

@@ -71,7 +71,7 @@ class _ShardedCrossEntropy(torch.autograd.Function):
         target = torch.where(mine, target, 0)
         with without_autocast(z):
             own_largest, own_total, kept = streamed_exp(z, shard, block_rows)
-            aim = (1 - eps) * mine[:, None] * shard[target] + eps / num_rows * shard.sum(0)
+            aim = (1 - eps) * (shard[target] * mine[:, None]) + eps / num_rows * shard.sum(0)
         largest = max_over_ranks(own_largest)
         own_share = torch.exp(own_largest - largest)
         total, aimed = sum_over_ranks(torch.stack((own_total * own_share, (z * aim).sum(1))))
@@ -87,5 +87,5 @@ class _ShardedCrossEntropy(torch.autograd.Function):
         offset = -scale * eps / ctx.num_rows * z.sum(0)
         with without_autocast(z):
             dz, dshard = streamed_gradients(z, shard, largest, scale * share, offset, kept, ctx.block_rows)
-        dshard.index_add_(0, target, -scale * (1 - eps) * mine[:, None] * z)
+        dshard.index_add_(0, target, -scale * (1 - eps) * (z * mine[:, None]))
         return world_size() * (dz - scale * aim), dshard, None, None, None, None
