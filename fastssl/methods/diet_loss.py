@@ -11,6 +11,11 @@ three products of N K B multiply-adds instead of four.
 Two arrangements save passes over memory: logits are laid out (rows, b), so that `- m` is a bias of the product and
 exp the one elementwise pass of the backward; and 1 / s, the scale of the loss and the smoothing's part of dW are
 applied to (b, k) and (k,) operands and never to a block.
+
+No kernel of our own, by arithmetic and not yet by measurement: at N = 1,281,167, K = 512, B = 256 the four products are
+1.3 TFLOP of float32, 20 ms at an H100's 67 TFLOP/s; some nine passes over the logits, if none hit the cache, are 12 GB,
+3.5 ms at 3.35 TB/s. A fused kernel could save that much at best, and would have to match the library's products. Were
+the products in TF32 the balance would turn.
 """
 
 import math
