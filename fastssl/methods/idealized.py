@@ -67,8 +67,9 @@ class IdealizedConfig:
     @property
     def weight(self) -> float:
         """The orthogonality weight as a number."""
-        auto = self.orthogonality_weight == "auto"
-        return AUTO_NUMERATOR / self.projector_dim if auto else self.orthogonality_weight
+        if self.orthogonality_weight == "auto":
+            return AUTO_NUMERATOR / self.projector_dim
+        return self.orthogonality_weight
 
     def build(self, encoder: nn.Module, dim: int, info: DatasetInfo) -> "Idealized":
         return Idealized(self, encoder, dim)
