@@ -10,6 +10,7 @@
 #   DEVICE   cuda or cpu                                        (cuda)
 #   PYTHON   an interpreter that has torch                      (.venv/bin/python where there is one, else python3)
 #   WHEELS   a folder made by prepare_offline.sh: its wheels are installed beside PYTHON's packages, its betons are used
+#            (of an archive of CIFAR-10 the betons are written first)
 #   BUDGET_S seconds of training clock per recipe               (120, quick 5)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -47,6 +48,11 @@ if [[ $WHEELS ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
   fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
+  for archive in "$WHEELS"/cifar10*.tar.*; do
+    [[ -e $archive ]] || continue
+    export FASTSSL_BETONS=$SCRATCH/cifar10
+    "$PYTHON" -m fastssl.cli beton write cifar10 --archive "$archive" || exit 2
+  done
 fi
 BETONS=${FASTSSL_BETONS:-datasets/betons}
 
@@ -73,8 +79,9 @@ parity() {
 }
 
 run_tests() {  # LOG MARKS PATH ...
-  local code=0
-  "$PYTHON" -m pytest -m "$2" "${@:3}" -p no:cacheprovider -rfE >"$SCRATCH/tests.log" 2>&1 || code=$?
+  local code=0 SPREAD=()
+  "$PYTHON" -c "import xdist" 2>/dev/null && SPREAD=(-n "$(($(nproc) > 16 ? 8 : ($(nproc) + 1) / 2))")  # it compiles much
+  "$PYTHON" -m pytest -m "$2" "${@:3}" "${SPREAD[@]}" -p no:cacheprovider -rfE --tb=short >"$SCRATCH/tests.log" 2>&1 || code=$?
   cat "$SCRATCH/tests.log" >>"$OUT/$1"
   tail -n 5 "$SCRATCH/tests.log"
   return $code
