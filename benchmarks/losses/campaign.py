@@ -27,8 +27,9 @@ ROTATED = 4
 """Batches a contestant is given in turn, so that none is in a cache because it was the last one."""
 LIMIT_S = 240
 """What the contract, the first calls and the counts of one contestant may take."""
-SHORTEST_S = {"cpu": 0.05, "cuda": 0.01}
-"""Least seconds of one round; a quick run takes a third. On a GPU the events resolve a microsecond."""
+SHORTEST_S = {"cpu": 0.05, "cuda": 0.005}
+"""Least seconds of one round; a quick run takes a third. On a GPU events resolve a microsecond, and each round is queued
+for twice as long as it lasts."""
 SLOW_S = 0.5
 """A call that takes longer is a round by itself, with no uncounted one before: it has left no cache as it was."""
 CEILING = "copy"

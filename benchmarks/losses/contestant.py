@@ -10,6 +10,8 @@ from benchmarks.losses.cases import Case
 
 SPREAD = {"swav": 0.1}
 """Deviation of the made-up numbers, 1 by default; SwAV's are cosines, whose exponentials would overflow."""
+WITH_GIVEN = ("byol", "simsiam", "dino")
+"""Losses that also read what a network without a gradient gave."""
 
 
 class Missing(Exception):
@@ -25,7 +27,7 @@ class Batch:
     views: list[Tensor]
     """Of each view (batch, dim), with a gradient."""
     given: Tensor
-    """(views, batch, dim) without a gradient: what a teacher or a target network gave."""
+    """(views, batch, dim) without a gradient: what a teacher or a target network gave; empty where nobody reads it."""
     rows: Tensor
     """(rows, dim), with a gradient: DIET's head."""
     target: Tensor
@@ -77,20 +79,19 @@ def head_of(batch: Batch) -> list[Tensor]:
 
 
 def batches(case: Case, count: int) -> list[Batch]:
-    """Embeddings whose views have an image in common, drawn alike on every machine; a head, if any, is one for all."""
-    generator = torch.Generator().manual_seed(case.views * case.dim)
-    spread = SPREAD.get(case.loss, 1.0)
+    """Embeddings whose views have an image in common; a head, if any, is one for all batches."""
+    generator = torch.Generator(case.device).manual_seed(case.views * case.dim)
+    given = case.views if case.loss in WITH_GIVEN else 0
 
     def draw(*size: int) -> Tensor:
-        return torch.randn(size, generator=generator) * spread
+        return torch.randn(size, generator=generator, device=case.device) * SPREAD.get(case.loss, 1.0)
 
-    rows = (draw(case.rows, case.dim) / case.dim**0.5).to(case.device).requires_grad_()
+    rows = (draw(case.rows, case.dim) / case.dim**0.5).requires_grad_()
     found = []
     for _ in range(count):
         image = draw(1, case.batch, case.dim)
-        stack = (image + 0.5 * draw(case.views, case.batch, case.dim)).to(case.device)
-        given = (image + 0.5 * draw(case.views, case.batch, case.dim)).to(case.device)
-        target = torch.randint(max(1, case.rows), (case.batch,), generator=generator).to(case.device)
+        stack, other = (image + 0.5 * draw(views, case.batch, case.dim) for views in (case.views, given))
+        target = torch.randint(max(1, case.rows), (case.batch,), generator=generator, device=case.device)
         views = [view.detach().requires_grad_() for view in stack]
-        found.append(Batch(stack.requires_grad_(), views, given, rows, target))
+        found.append(Batch(stack.requires_grad_(), views, other, rows, target))
     return found

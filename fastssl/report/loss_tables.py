@@ -103,8 +103,7 @@ def contestant_table(frame: pl.DataFrame) -> CostTable:
 def time_table(loss: pl.DataFrame) -> CostTable:
     """A row per case, a column per contestant; what was not measured is named below."""
     names = _contestants(loss)
-    ratio = "slower than the fastest peer by"
-    header = ("case", *(MEMORY_COPY if name == CEILING else name for name in names), ratio)
+    header = ("case", *(MEMORY_COPY if name == CEILING else name for name in names), "ours beside the fastest peer")
     rows = [(case_name(case.row(0, named=True)), *(_time(case, name) for name in names), _verdict(case))
             for case in _cases(loss)]  # fmt: skip
     unit = "Milliseconds of the device" if loss["kind"][0] == "cuda" else "CPU milliseconds"
@@ -113,6 +112,7 @@ def time_table(loss: pl.DataFrame) -> CostTable:
         f"{unit} per forward and backward pass of {loss['batch'][0]} images, medians over {counts or 'no'} blocks with their "
         "95 % intervals.",
         _differences(loss),
+        "\\+ Not queued ahead of the device: the host's time is in it." if any(map(_behind, _rows(loss))) else "",
         _unmeasured(loss),
         "Quick run: for checking the harness, not for quoting." if loss["quick"].any() else "",
     )
@@ -124,7 +124,7 @@ def _time(case: pl.DataFrame, name: str) -> str:
     if row is None:
         return ""
     found = spread(median_and_interval([1e3 * value for value in row["blocks"]]), _fine)
-    return f"{found} \\*" if _means_else(row) else found
+    return f"{found}{' \\*' * _means_else(row)}{' \\+' * _behind(row)}"
 
 
 def _fine(value: float) -> str:
@@ -140,17 +140,18 @@ def _verdict(case: pl.DataFrame) -> str:
 def _against(ours: dict[str, Any], fastest: dict[str, Any]) -> str:
     """For instance "1.35 times faster than lightly"; what is slower than the target is bold."""
     words = slower_by(ours, fastest, interval=False)
-    words = words if "faster" in words else f"{words} slower".replace("times slower", "times")
-    return _bold(f"{words} ({fastest['contestant']})", _times(ours, fastest) > SLOWER)
+    words += "" if "faster" in words else " slower"
+    return _bold(f"{words} than {fastest['contestant']}", _times(ours, fastest) > SLOWER)
 
 
 def count_table(loss: pl.DataFrame) -> CostTable:
     """What was counted: multiplications and additions, bytes moved, peak memory."""
     names = [name for name in _contestants(loss) if name != CEILING]
     rows = [(case_name(case.row(0, named=True)), *(_counted(case, name) for name in names)) for case in _cases(loss)]
+    on_gpu = " / launches; then the host's microseconds to queue them" if loss["kind"][0] == "cuda" else ""
     note = (
-        "GFLOP of matrix products / GB that all operations read and write / MB of memory at the peak beyond the embeddings, "
-        "gradients included. Counted, not timed: the same on a busy machine."
+        f"GFLOP of matrix products / GB that all operations read and write / MB of memory at the peak beyond the "
+        f"embeddings, gradients included{on_gpu}. All but times is the same on a busy machine."
     )
     return CostTable(f"{loss_name(loss['loss'][0])}, counted: {loss['device'][0]}", ("case", *names), tuple(rows), note)
 
@@ -159,21 +160,32 @@ def _counted(case: pl.DataFrame, name: str) -> str:
     row = row_of(case, name)
     if row is None or row["flops"] is None:
         return ""
-    return f"{_fine(row['flops'] / 1e9)} / {_fine(row['moved_bytes'] / 1e9)} / {digits(row['peak_bytes'] / 1e6)}"
+    text = f"{_fine(row['flops'] / 1e9)} / {_fine(row['moved_bytes'] / 1e9)} / {digits(row['peak_bytes'] / 1e6)}"
+    if row["launches_per_call"] is not None:
+        text += f" / {row['launches_per_call']:.0f}"
+    return text if row["host_s_per_call"] is None else f"{text}; {digits(1e6 * row['host_s_per_call'])}"
 
 
 def _differences(loss: pl.DataFrame) -> str:
-    found = [row for row in loss.iter_rows(named=True) if row["outcome"] == "ok" and _means_else(row)]
-    names = " and ".join(dict.fromkeys(row["contestant"] for row in found))
-    return f"\\* Beyond two views {names} computes another loss than our default; see who is who." if names else ""
+    found = {row["contestant"]: row["same_as"] for row in _rows(loss) if row["outcome"] == "ok" and _means_else(row)}
+    words = " and ".join(f"{name} gives {f'`{form}`' if form else 'none of our forms'}" for name, form in found.items())
+    return f"\\* Another loss than our default: beyond two views {words}." if words else ""
 
 
 def _means_else(row: dict[str, Any]) -> bool:
     return row["views"] > 2 and row["same_as"] != OURS and row["contestant"] != CEILING and not _is_own(row)
 
 
+def _behind(row: dict[str, Any]) -> bool:
+    return row["queued_ahead_share"] is not None and row["queued_ahead_share"] < 0.5
+
+
+def _rows(loss: pl.DataFrame) -> list[dict[str, Any]]:
+    return list(loss.iter_rows(named=True))
+
+
 def _unmeasured(loss: pl.DataFrame) -> str:
-    reasons = dict.fromkeys(why_not(row, str) for row in loss.iter_rows(named=True) if row["outcome"] != "ok")
+    reasons = dict.fromkeys(why_not(row, str) for row in _rows(loss) if row["outcome"] != "ok")
     return f"Not measured: {'; '.join(reasons)}." if reasons else ""
 
 
