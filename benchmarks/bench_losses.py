@@ -34,7 +34,9 @@ def main() -> int:
     if options.quick or len(losses) == 1:
         failed = _run_here(chosen, options)
     else:  # a process per loss: none finds the memory or the libraries as another has left them
-        failed = any([_run_apart([case.name for case in chosen if case.loss == loss], options) for loss in losses])
+        failed = False
+        for loss in losses:
+            failed |= _run_apart([case.name for case in chosen if case.loss == loss], options)
     if not options.part:
         _show(options, before)
     return failed
@@ -64,7 +66,8 @@ def _run_here(chosen: list[Case], options: argparse.Namespace) -> bool:
 def _run_apart(names: list[str], options: argparse.Namespace) -> bool:
     command = [sys.executable, "-m", "benchmarks.bench_losses", "--part", "--device", options.device,
                "--records", options.records, "--peers", options.peers, "--blocks", str(options.blocks),
-               *(["--contestants", *options.contestants] if options.contestants else []), "--cases", *names]  # fmt: skip
+               *(["--contestants", *options.contestants] if options.contestants else []),
+               "--cases", *names]  # fmt: skip
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}).returncode != 0
 
 
@@ -74,8 +77,8 @@ def _chosen(options: argparse.Namespace) -> list[Case]:
     named = {name: [case for case in found if name in (case.loss, case.group, case.name)]
              for name in options.cases or ()}  # fmt: skip
     if unknown := [name for name, those in named.items() if not those]:
-        raise SystemExit(f"--cases {' '.join(unknown)}: unknown on {options.device}; give a loss ({', '.join(LOSSES)}), "
-                         f"or a case such as {found[0].name}")  # fmt: skip
+        known = f"give a loss ({', '.join(LOSSES)}), or a case such as {found[0].name}"
+        raise SystemExit(f"--cases {' '.join(unknown)}: unknown on {options.device}; {known}")
     wanted = {case for those in named.values() for case in those}
     return [case for case in found if case in wanted or not options.cases]
 

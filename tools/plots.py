@@ -5,8 +5,8 @@ python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation,
-`<!-- table: load -->` ... for every benchmark of the loaders, with its figure, or `<!-- table: losses -->` ... for every
-benchmark of the losses.
+`<!-- table: load -->` ... for every benchmark of the loaders, with its figure, or `<!-- table: losses -->` ... for
+every benchmark of the losses.
 """
 
 import argparse
@@ -38,7 +38,7 @@ UNMEASURED = "No campaign has been recorded yet."
 
 
 def campaigns(results: Path, suite: str) -> list[Path]:
-    """Committed records of one suite ("train", "augment", "load", "losses"): results/<folder>/<machine>/<campaign>.jsonl."""
+    """Committed records of one suite ("train", "augment", ...): results/<folder>/<machine>/<campaign>.jsonl."""
     return [path for path in sorted(results.glob("*/*/*.jsonl")) if read_records([path])[0]["suite"] == suite]
 
 

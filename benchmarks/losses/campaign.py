@@ -28,8 +28,8 @@ ROTATED = 4
 LIMIT_S = 240
 """What the contract, the first calls and the counts of one contestant may take."""
 SHORTEST_S = {"cpu": 0.05, "cuda": 0.005}
-"""Least seconds of one round; a quick run takes a third. On a GPU events resolve a microsecond, and each round is queued
-for twice as long as it lasts."""
+"""Least seconds of one round; a quick run takes a third. On a GPU events resolve a microsecond, and the device waits
+twice as long as the host needs to queue the round."""
 SLOW_S = 0.5
 """A call that takes longer is a round by itself, with no uncounted one before: it has left no cache as it was."""
 CEILING = "copy"

@@ -39,7 +39,8 @@ class Case:
 
 def cases(device: str, quick: bool) -> list[Case]:
     """Every case, in the order of a campaign."""
-    return [case for loss in LOSSES for case in (_diet(device, quick) if loss == "diet" else _views(loss, device, quick))]
+    of_each = [_diet(device, quick) if loss == "diet" else _views(loss, device, quick) for loss in LOSSES]
+    return [case for found in of_each for case in found]
 
 
 def _views(loss: str, device: str, quick: bool) -> list[Case]:

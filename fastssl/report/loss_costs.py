@@ -55,7 +55,8 @@ COLUMNS: dict[str, Any] = {
     "versions": pl.String,
     "record": pl.String,
 }
-_FACTS = ("loss", "group", "contestant", "reason", "regime", "same_as", "threads", "batch", "dim", "views", "rows", "quick")
+_FACTS = ("loss", "group", "contestant", "reason", "regime", "same_as", "threads", "batch", "dim", "views", "rows",
+          "quick")  # fmt: skip
 _METRICS = ("wall_s_per_call", "host_s_per_call", "queued_ahead_share", "launches_per_call", "peak_bytes", "flops",
             "moved_bytes")  # fmt: skip
 

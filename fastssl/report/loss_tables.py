@@ -45,8 +45,8 @@ def summary_table(losses: Sequence[pl.DataFrame]) -> CostTable | None:
     rows = [row for loss in losses if (row := _summary_row(loss))]
     machines = " and ".join(dict.fromkeys(machine(loss) for loss in losses))
     note = (
-        f"On {machines}. Target: no more than {SLOWER:g} times the time of the fastest peer of the case, whatever that peer "
-        "computes there; missed ones are bold. Medians of ratios taken block by block."
+        f"On {machines}. Target: no more than {SLOWER:g} times the time of the fastest peer of the case, whatever that "
+        "peer computes there; missed ones are bold. Medians of ratios taken block by block."
     )
     return CostTable("In short: our losses and their fastest peers", SHORT, tuple(rows), note) if rows else None
 
@@ -65,17 +65,20 @@ def _summary_row(loss: pl.DataFrame) -> tuple[str, ...] | None:
 
 def growth_table(frame: pl.DataFrame) -> CostTable | None:
     """How many times the time of two views eight take; None where not both were measured."""
-    names = [name for name in _contestants(frame.filter(pl.col("loss").is_in(GROWING))) if name != CEILING]
+    growing = frame.filter(pl.col("loss").is_in(GROWING) & (pl.col("outcome") == "ok"))
+    names = [name for name in _contestants(growing) if name != CEILING]
     rows = []
-    for group in frame.filter(pl.col("loss").is_in(GROWING)).partition_by("group", "device", "batch", maintain_order=True):
+    for group in growing.partition_by("group", "device", "batch", maintain_order=True):
         few, many = (group.filter(pl.col("views") == views) for views in (2, 8))
         if row_of(few, OURS) and row_of(many, OURS):
-            rows.append((f"{loss_name(group['loss'][0])}, D = {group['dim'][0]:,}", *(_growth(few, many, n) for n in names)))
+            name = f"{loss_name(group['loss'][0])}, D = {group['dim'][0]:,}"
+            rows.append((name, *(_growth(few, many, contestant) for contestant in names)))
     note = (
-        f"Target for ours: {GROWTH:g} times, with the same tolerance as above: work proportional to views; what is beyond is "
-        "bold. Pairs of views grow 28-fold. A form that is one with the default at two views is divided by that."
+        f"Target for ours: {GROWTH:g} times, with the same tolerance as above: work proportional to views; what is "
+        "beyond is bold. Pairs grow 28-fold. A form that is one with the default at two views is divided by that."
     )
-    return CostTable("Eight views take how many times the time of two", ("loss", *names), tuple(rows), note) if rows else None
+    title = "Eight views take how many times the time of two"
+    return CostTable(title, ("loss", *names), tuple(rows), note) if rows else None
 
 
 def _growth(few: pl.DataFrame, many: pl.DataFrame, name: str) -> str:
@@ -109,14 +112,15 @@ def time_table(loss: pl.DataFrame) -> CostTable:
     unit = "Milliseconds of the device" if loss["kind"][0] == "cuda" else "CPU milliseconds"
     counts = " or ".join(map(str, sorted({len(blocks) for blocks in loss["blocks"].to_list() if len(blocks)})))
     sentences = (
-        f"{unit} per forward and backward pass of {loss['batch'][0]} images, medians over {counts or 'no'} blocks with their "
-        "95 % intervals.",
+        f"{unit} per forward and backward pass of {loss['batch'][0]} images, medians over {counts or 'no'} blocks with "
+        "their 95 % intervals.",
         _differences(loss),
         "\\+ Not queued ahead of the device: the host's time is in it." if any(map(_behind, _rows(loss))) else "",
         _unmeasured(loss),
         "Quick run: for checking the harness, not for quoting." if loss["quick"].any() else "",
     )
-    return CostTable(f"{loss_name(loss['loss'][0])}: {machine(loss)}", header, tuple(rows), " ".join(filter(None, sentences)))
+    title, note = f"{loss_name(loss['loss'][0])}: {machine(loss)}", " ".join(filter(None, sentences))
+    return CostTable(title, header, tuple(rows), note)
 
 
 def _time(case: pl.DataFrame, name: str) -> str:
@@ -124,7 +128,7 @@ def _time(case: pl.DataFrame, name: str) -> str:
     if row is None:
         return ""
     found = spread(median_and_interval([1e3 * value for value in row["blocks"]]), _fine)
-    return f"{found}{' \\*' * _means_else(row)}{' \\+' * _behind(row)}"
+    return found + " \\*" * _means_else(row) + " \\+" * _behind(row)
 
 
 def _fine(value: float) -> str:

@@ -1,4 +1,4 @@
-"""What the benchmark of losses does with contestants that are right, wrong, absent or broken; and that counts are exact."""
+"""What the benchmark of losses does with contestants that are right, wrong, absent or broken; counts are exact."""
 
 import json
 import sys
@@ -141,11 +141,11 @@ def test_counts_of_a_product_are_exact():
 
     work = count_work(step)
     assert work["flops"] == 3 * 2 * 30 * 40 * 50
-    product, sides = 4 * 30 * 50, 4 * (30 * 40 + 40 * 50)
-    forward = (sides + product) + (product + 4)
-    backward = 4 + 2 * product + sides + sides  # 1.0 is filled in, and expanded: each product reads its one number
-    assert abs(work["moved_bytes"] - forward - backward) <= 2 * product
-    assert peak_bytes(step, "cpu") == pytest.approx(product + sides, abs=2 * product)
+    product, sides, number = 4 * 30 * 50, 4 * (30 * 40 + 40 * 50), 4
+    forward = (sides + product) + (product + number)
+    backward = 2 * number + 2 * (number + sides)  # a one is made like the loss; each product reads it, expanded
+    assert work["moved_bytes"] == forward + backward
+    assert peak_bytes(step, "cpu") == pytest.approx(product + sides, abs=64)
 
 
 def test_peak_is_that_of_what_lives_at_once():
