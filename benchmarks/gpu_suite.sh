@@ -45,7 +45,8 @@ if [[ $WHEELS ]]; then
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
-    git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    echo "/$WHEELS/" >>.git/info/exclude
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
@@ -62,6 +63,7 @@ BETONS=${FASTSSL_BETONS:-datasets/betons}
 environment() {
   { "$PYTHON" --version
     git rev-parse HEAD 2>/dev/null
+    git status --porcelain 2>/dev/null
     if command -v nvidia-smi >/dev/null; then nvidia-smi; nvidia-smi -q -d CLOCK; fi
     "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
   [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
@@ -94,7 +96,8 @@ run_tests() {  # LOG MARKS PATH ...
 load() {
   local code=0
   if [[ $DEVICE == cuda ]]; then run_tests bench.log gpu tests/data tests/contracts || code=1; fi
-  "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+  # Without the GPU: a peer forks its workers, which a process that has met CUDA cannot.
+  CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
     $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/bench.log" 2>&1 || code=1
   tail -n 30 "$OUT/bench.log"
   return $code

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LOSSES = ("simclr", "barlow_twins", "vicreg", "diet")
+LOSSES = ("simclr", "spectral", "barlow_twins", "vicreg", "byol", "simsiam", "dino", "swav", "cissl", "dissl", "diet")
 BATCH = 512
 DIMS = (128, 512, 2048, 8192)
 VIEWS = (2, 4, 8)

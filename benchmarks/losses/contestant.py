@@ -10,8 +10,10 @@ from benchmarks.losses.cases import Case
 
 SPREAD = {"swav": 0.1}
 """Deviation of the made-up numbers, 1 by default; SwAV's are cosines, whose exponentials would overflow."""
-WITH_GIVEN = ("byol", "simsiam", "dino")
+GIVEN = ("byol", "simsiam", "dino")
 """Losses that also read what a network without a gradient gave."""
+TWO_HEADS = ("cissl", "dissl")
+"""Losses of two heads, both with a gradient: the second one's outputs are in the place of what is given."""
 
 
 class Missing(Exception):
@@ -27,7 +29,9 @@ class Batch:
     views: list[Tensor]
     """Of each view (batch, dim), with a gradient."""
     given: Tensor
-    """(views, batch, dim) without a gradient: what a teacher or a target network gave; empty where nobody reads it."""
+    """(views, batch, dim) of a target network, without a gradient, or of a second head; empty where nobody reads it."""
+    centre: Tensor
+    """(dim,): DINO's running mean of the teacher's outputs, which its users move in each step."""
     rows: Tensor
     """(rows, dim), with a gradient: DIET's head."""
     target: Tensor
@@ -74,6 +78,10 @@ def views_of(batch: Batch) -> list[Tensor]:
     return batch.views
 
 
+def both_of(batch: Batch) -> list[Tensor]:
+    return [batch.stack, batch.given]
+
+
 def head_of(batch: Batch) -> list[Tensor]:
     return [batch.stack, batch.rows]
 
@@ -81,7 +89,7 @@ def head_of(batch: Batch) -> list[Tensor]:
 def batches(case: Case, count: int) -> list[Batch]:
     """Embeddings whose views have an image in common; a head, if any, is one for all batches."""
     generator = torch.Generator(case.device).manual_seed(case.views * case.dim)
-    given = case.views if case.loss in WITH_GIVEN else 0
+    given = case.views if case.loss in (*GIVEN, *TWO_HEADS) else 0
 
     def draw(*size: int) -> Tensor:
         return torch.randn(size, generator=generator, device=case.device) * SPREAD.get(case.loss, 1.0)
@@ -93,5 +101,7 @@ def batches(case: Case, count: int) -> list[Batch]:
         stack, other = (image + 0.5 * draw(views, case.batch, case.dim) for views in (case.views, given))
         target = torch.randint(max(1, case.rows), (case.batch,), generator=generator, device=case.device)
         views = [view.detach().requires_grad_() for view in stack]
-        found.append(Batch(stack.requires_grad_(), views, other, rows, target))
+        other.requires_grad_(case.loss in TWO_HEADS)
+        centre = torch.zeros(case.dim, device=case.device)
+        found.append(Batch(stack.requires_grad_(), views, other, centre, rows, target))
     return found

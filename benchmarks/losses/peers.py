@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from itertools import combinations
+from itertools import combinations, permutations
 from types import ModuleType
 from typing import Any
 
@@ -20,8 +20,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.losses.cases import Case
-from benchmarks.losses.contestant import Batch, Contestant, Missing, head_of, views_of
-from benchmarks.losses.ours import LABEL_SMOOTHING, REDUNDANCY_WEIGHT, TEMPERATURE
+from benchmarks.losses.contestant import Batch, Contestant, Missing, head_of, stack_of, views_of
+from benchmarks.losses.ours import (
+    CENTRE_MOMENTUM,
+    LABEL_SMOOTHING,
+    REDUNDANCY_WEIGHT,
+    TEACHER_TEMPERATURE,
+    TEMPERATURE,
+)
 
 TwoViews = Callable[[Tensor, Tensor], Tensor]
 
@@ -112,6 +118,65 @@ def _solo_vicreg(case: Case) -> Contestant:
     return _of_pairs(two_views, "vicreg_loss_func, var_loss_weight 12.5, as it adds the two views", "ours, pairwise")
 
 
+def _predicting(two_views: TwoViews, name: str, factor: float = 1.0, offset: float = 0.0) -> Contestant:
+    """Each view's prediction against each other view's target: the mean over ordered pairs, as both peers' users do."""
+
+    def loss(batch: Batch) -> Tensor:
+        pairs = list(permutations(range(len(batch.views)), 2))
+        return sum((two_views(batch.views[a], batch.given[c]) for a, c in pairs), start=0) / len(pairs)  # type: ignore
+
+    return Contestant(loss, views_of, f"{name}, the mean over ordered pairs of views", factor=factor, offset=offset)
+
+
+def _lightly_byol(case: Case) -> Contestant:
+    """-cos, where BYOL's is 2 - 2 cos."""
+    return _predicting(_lightly("NegativeCosineSimilarity"), "NegativeCosineSimilarity", factor=0.5, offset=-1.0)
+
+
+def _solo_byol(case: Case) -> Contestant:
+    return _predicting(_solo("losses.byol").byol_loss_func, "byol_loss_func")
+
+
+def _lightly_simsiam(case: Case) -> Contestant:
+    return _predicting(_lightly("NegativeCosineSimilarity"), "NegativeCosineSimilarity")
+
+
+def _solo_simsiam(case: Case) -> Contestant:
+    return _predicting(_solo("losses.simsiam").simsiam_loss_func, "simsiam_loss_func")
+
+
+def _lightly_dino(case: Case) -> Contestant:
+    loss = _lightly("DINOLoss", output_dim=case.dim, teacher_temp=TEACHER_TEMPERATURE, center_momentum=CENTRE_MOMENTUM)
+    loss = loss.to(case.device)
+    regime = "DINOLoss; its teacher sees two views, its student all"
+    return Contestant(lambda batch: loss([batch.given[0], batch.given[1]], batch.views), views_of, regime)
+
+
+def _solo_dino(case: Case) -> Contestant:
+    temperature = {"warmup_teacher_temp": TEACHER_TEMPERATURE, "teacher_temp": TEACHER_TEMPERATURE}
+    loss = _solo("losses.dino").DINOLoss(case.dim, **temperature, warmup_teacher_temp_epochs=0, num_epochs=1,
+                                         num_large_crops=case.views, center_momentum=CENTRE_MOMENTUM)  # fmt: skip
+    loss = loss.to(case.device)
+    regime = "DINOLoss, on one tensor of all views, as it takes it; its teacher sees two of them"
+    return Contestant(lambda batch: loss(batch.stack.flatten(0, 1), batch.given[:2].flatten(0, 1)), stack_of, regime)
+
+
+def _lightly_swav(case: Case) -> Contestant:
+    loss = _lightly("SwaVLoss")
+    regime = "SwaVLoss; two views have codes, the others are small ones"
+    return Contestant(lambda batch: loss(batch.views[:2], batch.views[2:]).sum(), views_of, regime)
+
+
+def _solo_swav(case: Case) -> Contestant:
+    """It compares every view with every other one, so every view needs codes."""
+    function, codes = _solo("losses.swav").swav_loss_func, _solo("utils.sinkhorn_knopp").SinkhornKnopp()
+
+    def loss(batch: Batch) -> Tensor:
+        return function(batch.views, [codes(view.detach()) for view in batch.views])
+
+    return Contestant(loss, views_of, "SinkhornKnopp and swav_loss_func; every view has codes", like=None)
+
+
 def _dense_diet(case: Case) -> Contestant:
     def loss(batch: Batch) -> Tensor:
         return F.cross_entropy(batch.stack[0] @ batch.rows.T, batch.target, label_smoothing=LABEL_SMOOTHING)
@@ -124,6 +189,10 @@ PEERS: dict[str, dict[str, Callable[[Case], Contestant]]] = {
     "simclr": {"lightly": _lightly_simclr, "solo-learn": _solo_simclr},
     "barlow_twins": {"lightly": _lightly_barlow, "solo-learn": _solo_barlow},
     "vicreg": {"lightly": _lightly_vicreg, "solo-learn": _solo_vicreg},
+    "byol": {"lightly": _lightly_byol, "solo-learn": _solo_byol},
+    "simsiam": {"lightly": _lightly_simsiam, "solo-learn": _solo_simsiam},
+    "dino": {"lightly": _lightly_dino, "solo-learn": _solo_dino},
+    "swav": {"lightly": _lightly_swav, "solo-learn": _solo_swav},
     "diet": {"torch, dense": _dense_diet},
 }
 """Loss -> peer -> what builds it. Errors of building: `Missing`."""

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from benchmarks.losses.campaign import Entry
+from benchmarks.losses.contestant import Contestant
 from fastssl.telemetry.records import new_record
 
 IDLE = dict.fromkeys(("data_s", "train_s", "eval_s", "checkpoint_s"), 0.0)
@@ -48,6 +49,7 @@ def _unit(device: str) -> str:
 
 
 def _same_as(entry: Entry) -> str | None:
-    """The form of ours whose value it gives, as the contract found; None where it means something else, or is ours."""
-    like = getattr(entry.contestant, "like", None)
-    return "ours" if like and entry.case.views <= 2 else like
+    """The form of ours whose value it gives, as the contract found; None where it means something else."""
+    if not isinstance(entry.contestant, Contestant):
+        return None
+    return "ours" if entry.case.views <= 2 else entry.contestant.like

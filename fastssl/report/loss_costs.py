@@ -22,7 +22,7 @@ SLOWER = 1.1
 """The target: of two losses that are one, ours takes no more than this times as long as the fastest peer."""
 GROWTH = 4.0
 """The target: eight views take no more than so many times as long as two, times `SLOWER`."""
-GROWING = ("barlow_twins", "vicreg")
+GROWING = ("barlow_twins", "vicreg", "byol", "simsiam", "dino", "swav", "dissl")
 """Losses whose cost is to be proportional to the number of views, however many pairs there are."""
 
 COLUMNS: dict[str, Any] = {
