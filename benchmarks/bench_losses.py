@@ -48,7 +48,7 @@ def _run_here(chosen: list[Case], options: argparse.Namespace) -> bool:
         return True
     torch.set_num_threads(1)
     sys.path.append(str(options.peers))  # at the end: what is installed beside a peer hides nothing
-    extent = Extent(options.blocks, 1 if options.quick else 2, options.quick)
+    extent = Extent(options.blocks, 2 if options.device == "cpu" and not options.quick else 1, options.quick)
     failed = False
     for name, group in groupby(chosen, lambda case: case.group):
         started = time.perf_counter()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.losses.cases import Case
-from benchmarks.losses.contestant import Batch, Contestant, batches
+from benchmarks.losses.contestant import Contestant, batches
 from benchmarks.losses.ours import build
 
 SMALL = {"batch": 24, "dim": 16}
@@ -30,9 +30,8 @@ def breaches(peer: Contestant, probe: Case) -> list[str]:
     form = "ours" if probe.views <= 2 else peer.like
     if form is None:
         return []
-    (batch,) = batches(probe, 1)
-    ours_value, ours_grad = _evaluated(build(probe.loss, form), batch)
-    value, grad = _evaluated(peer, batch)
+    ours_value, ours_grad = _evaluated(build(probe.loss, form), probe)
+    value, grad = _evaluated(peer, probe)
     scaled = peer.offset + peer.factor * ours_value
     wrong = []
     if not abs(value - scaled) <= RELATIVE * max(abs(scaled), 1e-6):
@@ -46,7 +45,9 @@ def breaches(peer: Contestant, probe: Case) -> list[str]:
     return wrong
 
 
-def _evaluated(contestant: Contestant, batch: Batch) -> tuple[float, Tensor]:
-    """Value, and the gradient of all leaves in one row, in the order of the views, float64."""
+def _evaluated(contestant: Contestant, probe: Case) -> tuple[float, Tensor]:
+    """Value, and the gradient of all leaves in one row, in the order of the views, float64; on a batch of its own, as
+    some leave a state in it."""
+    (batch,) = batches(probe, 1)
     loss, grads = contestant.step(batch)
     return loss.item(), torch.cat([grad.double().flatten() for grad in grads])

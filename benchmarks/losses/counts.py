@@ -27,8 +27,9 @@ class _Work(TorchDispatchMode):
         kwargs = kwargs or {}
         out = func(*args, **kwargs)
         name = func.overloadpacket.__name__
-        if func.overloadpacket in flop_registry:
-            self.flops += flop_registry[func.overloadpacket](*args, **kwargs, out_val=out)
+        formula = flop_registry.get(getattr(torch.ops.aten, name.rstrip("_"), None))  # of addmm_ that of addmm
+        if formula is not None and func.namespace == "aten":
+            self.flops += formula(*args, **kwargs, out_val=out)
         if not (func.is_view or any(word in name for word in NOTHING_MOVED)):
             read = args[1:] if name in WRITTEN_ONLY else args
             self.moved_bytes += sum(_bytes(leaf) for leaf in tree_leaves((read, kwargs, out)))

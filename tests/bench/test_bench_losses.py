@@ -11,7 +11,7 @@ from benchmarks import bench_losses
 from benchmarks.losses import campaign, ours, peers
 from benchmarks.losses.cases import LOSSES, Case, cases
 from benchmarks.losses.contestant import Contestant, Missing, batches, stack_of, views_of
-from benchmarks.losses.contract import breaches
+from benchmarks.losses.contract import breaches, probe_of
 from benchmarks.losses.counts import count_work, peak_bytes
 from benchmarks.losses.write_down import record_of
 from fastssl.telemetry.reading import read_records
@@ -148,6 +148,12 @@ def test_counts_of_a_product_are_exact():
     assert peak_bytes(step, "cpu") == pytest.approx(product + sides, abs=64)
 
 
+def test_products_into_what_is_there_count_as_well():
+    total, a, b = torch.zeros(30, 50), torch.zeros(30, 40), torch.zeros(40, 50)
+    for step in (lambda: total.addmm_(a, b), lambda: torch.mm(a, b, out=total), lambda: torch.addmm(total, a, b)):
+        assert count_work(step)["flops"] == 2 * 30 * 40 * 50
+
+
 def test_peak_is_that_of_what_lives_at_once():
     def one_after_the_other():
         for _ in range(5):
@@ -199,3 +205,15 @@ def test_pairs_are_unordered_and_averaged():
     mean = peers._pairs(nn.MSELoss())(batch)
     a, b, c = batch.views
     assert mean.item() == pytest.approx(sum(((x - y) ** 2).mean().item() for x, y in ((a, b), (a, c), (b, c))) / 3)
+
+
+@pytest.mark.parametrize("views", [2, 4])
+@pytest.mark.parametrize(("loss", "name"), [(loss, name) for loss, found in peers.PEERS.items() for name in found])
+def test_peers_that_are_installed_compute_what_ours_computes(loss, name, views, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(bench_losses.ROOT / ".venv-peers")])
+    probe = probe_of(Case(loss, dim=512, views=1 if loss == "diet" else views, rows=1000 if loss == "diet" else 0))
+    try:
+        peer = peers.PEERS[loss][name](probe)
+    except Missing as error:
+        pytest.skip(str(error))
+    assert breaches(peer, probe) == []
