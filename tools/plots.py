@@ -4,9 +4,9 @@ python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation,
-`<!-- table: load -->` ... for every benchmark of the loaders, with its figure, or `<!-- table: losses -->` ... for
-every benchmark of the losses.
+(its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
+`<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
+the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from fastssl.report.loader_tables import loader_tables
 from fastssl.report.loss_costs import SUITE as LOSSES
 from fastssl.report.loss_costs import load_losses
 from fastssl.report.loss_tables import loss_tables
+from fastssl.report.method_tables import method_results
 from fastssl.report.tables import budget_table
 from fastssl.telemetry.reading import read_records
 
@@ -55,7 +56,10 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        if name == SUITE:
+        if name.startswith("method "):
+            frames = [load(path, results) for path in campaigns(results, "train")]
+            body = method_results(frames, name.removeprefix("method "))
+        elif name == SUITE:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
@@ -65,7 +69,7 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
 
-    return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: (\S+|method \w+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
 
 
 def augment_text(results: Path) -> str:

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 from fastssl.augment.presets import get_preset
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
+from fastssl.methods.byol import BYOLConfig
 from fastssl.methods.diet import DIETConfig
+from fastssl.methods.moco_v3 import MoCoV3Config
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
+from fastssl.methods.simsiam import SimSiamConfig
 from fastssl.methods.supervised import SupervisedConfig
 from fastssl.methods.vicreg import VICRegConfig
 from fastssl.models import ModelConfig
@@ -45,6 +48,39 @@ def cifar10_barlow() -> Recipe:
 def cifar10_vicreg() -> Recipe:
     """VICReg, ResNet-18, 100 epochs; not yet run."""
     return replace(cifar10_simclr(), name="cifar10-vicreg", method=VICRegConfig())
+
+
+def cifar10_moco_v3() -> Recipe:
+    """MoCo v3, ResNet-18, temperature .2, momentum .99 as its authors for 100 epochs; not yet run."""
+    return replace(cifar10_simclr(), name="cifar10-moco-v3", method=MoCoV3Config())
+
+
+def cifar10_byol() -> Recipe:
+    """BYOL, ResNet-18, 100 epochs; not yet run.
+
+    The target's momentum begins at .99: its authors take .996 for 1000 epochs, .99 for 300 and 100, .97 for 40.
+    """
+    return replace(cifar10_simclr(), name="cifar10-byol", method=BYOLConfig(target_momentum=0.99))
+
+
+def cifar10_simsiam() -> Recipe:
+    """SimSiam, ResNet-18, 100 epochs; not yet run.
+
+    Views, heads and optimiser are those of the paper's appendix D (two layers in the projector, SGD at .03 x batch /
+    256, decay 5e-4 on every weight, crops of 20-100 %, colours .4/.4/.4/.1, no blur), which trains for 800 epochs.
+    """
+    (view,) = get_preset("moco-v2", size=32)
+    method = SimSiamConfig(projector_hidden=2048, projector_depth=2)
+    optim = OptimConfig(optimiser="sgd", lr=0.06, weight_decay=5e-4, exclude_norm_and_bias=False)
+    return replace(cifar10_simclr(), name="cifar10-simsiam", method=method, optim=optim,
+                   spec=replace(view, blur_p=0.0))  # fmt: skip
+
+
+def cifar10_fastsiam() -> Recipe:
+    """FastSiam: SimSiam that predicts the mean of three other views, 50 epochs for as many views; not yet run."""
+    base = cifar10_simsiam()
+    method = replace(base.method, multiview="mean_target")
+    return replace(base, name="cifar10-fastsiam", method=method, views=4, epochs=50)
 
 
 def cifar10_diet() -> Recipe:
@@ -96,6 +132,10 @@ ALL = (
     cifar10_simclr,
     cifar10_barlow,
     cifar10_vicreg,
+    cifar10_moco_v3,
+    cifar10_byol,
+    cifar10_simsiam,
+    cifar10_fastsiam,
     cifar10_diet,
     cifar10_supervised,
     cifar10_random,
