@@ -292,10 +292,10 @@ def count_resources() -> tuple[int, int, int]:
 
 
 def assert_resources_return_to(before: tuple[int, int, int]) -> None:
-    """Nothing more than `before`. torch's DataLoader ends its queue threads a moment later: they have ten seconds, and
-    one that was still ending when `before` was counted may be gone since."""
+    """Nothing more than `before`. torch's DataLoader ends its queue threads a moment later: they have half a minute,
+    and one that was still ending when `before` was counted may be gone since."""
     more = lambda: [name for name, now, then in zip(RESOURCES, count_resources(), before) if now > then]
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while more() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not more()

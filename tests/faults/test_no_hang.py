@@ -13,7 +13,7 @@ from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from tests.faults.betons import SPECS, open_kind
 
-pytestmark = pytest.mark.timeout(20)
+pytestmark = pytest.mark.timeout(120)
 DECODING = ("crops", "images")
 
 
@@ -213,7 +213,7 @@ def test_loader_that_nobody_closes_ends_with_its_last_reference(beton, kind):
         batches = open_kind(kind, path, batch_size=2).epoch(0)
         next(batches)
     del batches
-    deadline = time.monotonic() + 5  # its threads see that they are not needed any more, and end
+    deadline = time.monotonic() + 30  # its threads see that they are not needed any more, and end
     while count_tasks() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert count_tasks() <= before

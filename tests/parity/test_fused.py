@@ -59,8 +59,9 @@ def test_fused_makes_views_that_share_constants_in_one_launch(specs, launches, m
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("height", "width", "size"), [(70, 31, 7), (6, 5, 66), (1, 40, 9)])
 def test_fused_meets_the_oracle_where_sizes_are_far_apart(height, width, size, interpolation):
-    """Filters of up to 40 taps, ten view pixels per source pixel, more than one block of pixels (whose mean the contrast
-    needs, for another pass over them), a crop of one row."""
+    """Filters of up to 40 taps, ten view pixels per source pixel, more than one block of pixels, a crop of one row.
+
+    Contrast needs the mean over all blocks, hence a second pass: where there is more than one."""
     jitter_p = float(size == 66)
     spec = ViewSpec(size=size, interpolation=interpolation, crop_ratio=(0.1, 10.0), jitter_p=jitter_p, **NORM)
     images = pictures(6, height, width)[2:4]
