@@ -7,6 +7,9 @@ ARGS   ?=
 # beartype checks shapes and types where tensors flow; it breaks torch.compile, so those tests run on their own, first.
 CHECKED := --jaxtyping-packages=fastssl.methods,fastssl.augment,fastssl.models,fastssl.optim,fastssl.kernels,shapecheck.check
 ALWAYS := not gpu and not network
+# Two tests at a time, of different files; with a thread each, because threads that wait for a core slow one another.
+WORKERS ?= 2
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint beton bench bench-load bench-losses plots clean
@@ -24,7 +27,7 @@ demo: setup  ## the main job in three minutes: data -> train five methods -> pro
 
 test: setup  ## the fast tests
 	$(RUN)python -m pytest -m "$(ALWAYS) and not slow and compile" $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS chose none of them
-	$(RUN)python -m pytest $(CHECKED) -m "$(ALWAYS) and not slow and not compile" $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest $(CHECKED) $(SIDE_BY_SIDE) -m "$(ALWAYS) and not slow and not compile" $(ARGS)
 
 test-all: setup  ## every test, slow ones too
 	$(RUN)python -m pytest -m "$(ALWAYS) and compile" $(ARGS) || [ $$? -eq 5 ]
