@@ -9,8 +9,8 @@ come from one image (the augmentation graph's adjacency): the best z of d dimens
 `idealized` is the same problem written with the eigenvectors' orthogonality in the loss instead of the square.
 
 Vectors longer than sqrt(mu) are first scaled down to that length. Without it the loss has no minimum as soon as d >= B:
-orthogonal vectors pay nothing for their length. With it the loss is at least -2, reached when views agree, all have full
-length and images are orthogonal. All embeddings equal, at full length, gives mu - 2; the regular simplex (cosines
+orthogonal vectors pay nothing for their length. With it the loss is at least -2, reached when views agree, all have
+full length and images are orthogonal. All embeddings equal, at full length, gives mu - 2; the regular simplex (cosines
 -1/(B - 1)) gives -2 + mu / (B - 1)^2.
 
 Paper: HaoChen, Wei, Gaidon, Ma 2021, arXiv 2106.04156; the kernel view: Agrawal, Ghosh, Oberman, Richards 2023, arXiv
