@@ -1,4 +1,4 @@
-"""Spectral contrastive learning: InfoNCE's logarithm and exponential replaced by a square, so that theory is exact.
+"""Spectral contrastive: InfoNCE's logarithm and exponential replaced by a square, so that theory is exact.
 
 For embeddings z of A views of B images (not of unit length)
 
