@@ -48,9 +48,10 @@ def test_partition_can_be_differentiated_twice_in_a_row():
     assert torch.equal(first, second)
 
 
-def test_unit_is_normalize_in_value_and_gradient_at_zero_too():
+def test_unit_is_normalize_in_value_and_gradient_at_and_near_zero_too():
     z = draw(2, 5, 3)
     z[0, 1] = 0
+    z[1, 2] *= 1e-13
     z.requires_grad_()
     weight = draw(2, 5, 3, seed=1)
     torch.testing.assert_close(unit(z), F.normalize(z, dim=-1), rtol=1e-14, atol=0)
