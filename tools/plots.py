@@ -4,8 +4,9 @@ python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation, or
-`<!-- table: load -->` ... for every benchmark of the loaders, with its figure.
+(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation,
+`<!-- table: load -->` ... for every benchmark of the loaders, with its figure, or `<!-- table: toy -->` ... for the
+known-spectrum toy beside its reference.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from fastssl.report.loader_costs import load_loaders
 from fastssl.report.loader_figure import has_curve, views_figure
 from fastssl.report.loader_tables import loader_tables
 from fastssl.report.tables import budget_table
+from fastssl.report.toy_tables import SUITE as TOY
+from fastssl.report.toy_tables import load_toys, toy_tables
 from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
@@ -55,6 +58,8 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
+        elif name == TOY:
+            body = toy_text(results)
         else:  # raises for a campaign that is not there
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
@@ -85,6 +90,18 @@ def loader_text(results: Path, folder: Path) -> str:
         if has_curve(frame):
             drawn = os.path.relpath(figure_path(path, results), folder)
             parts.append(f"![CPU time per source image against the number of views]({drawn}.svg)")
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def toy_text(results: Path) -> str:
+    """Every campaign of the toy under a heading of its own: its cells beside the reference."""
+    parts = []
+    for path in campaigns(results, TOY):
+        tables = toy_tables(load_toys([path]))
+        parts += [
+            f"## {path.parent.name}, {path.stem}",
+            *(f"**{title}**\n\n{t.markdown()}".strip() for title, t in tables),
+        ]
     return "\n\n".join(parts or [UNMEASURED])
 
 
