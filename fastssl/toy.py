@@ -28,6 +28,7 @@ from fastssl.errors import InputError
 from fastssl.evals.spectrum import captured, effective_rank
 from fastssl.kernels.philox import normal_pair, philox4x32, uniform
 from fastssl.methods.barlow_twins import barlow_twins_loss
+from fastssl.methods.spectral import spectral_loss
 from fastssl.methods.vicreg import vicreg_loss
 from fastssl.optim import OptimConfig
 
@@ -41,9 +42,10 @@ _ROTATION, _WEIGHT, _CHOICE, _SOURCE, _VIEW = range(5)  # what a draw is for; vi
 class ToyConfig:
     """One run of the toy."""
 
-    objective: Literal["barlow_twins", "vicreg"] = "barlow_twins"
-    weight: float = 0.1
-    """Of Barlow Twins' off-diagonal term; of VICReg's invariance and variance terms both (covariance has 1)."""
+    objective: Literal["barlow_twins", "vicreg", "spectral"] = "barlow_twins"
+    weight: float | None = None
+    """Of Barlow Twins' off-diagonal term (None: .1); of VICReg's invariance and variance terms both, covariance has 1
+    (None: 25). The spectral loss has none, and takes embeddings of any length."""
     dim: int = 8
     """d, outputs of the encoder."""
     views: int = 2
@@ -63,7 +65,11 @@ class ToyConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("weight", 0), ("noise_low", 0), ("dim", 1), ("steps", 1), ("views", 2), ("batch_size", 2)):
+        if self.weight is not None and self.objective == "spectral":
+            raise InputError(f"weight={self.weight} has no effect on the spectral loss; give None")
+        if self.weight is not None and not self.weight >= 0:
+            raise InputError(f"weight={self.weight} is too little; give 0 or more")
+        for name, least in (("noise_low", 0), ("dim", 1), ("steps", 1), ("views", 2), ("batch_size", 2)):
             if not getattr(self, name) >= least:
                 raise InputError(f"{name}={getattr(self, name)} is too little; give {least} or more")
         if not self.noise_high >= self.noise_low:
@@ -159,9 +165,13 @@ def _train(config: ToyConfig, loss: Loss) -> Iterator[ToyPoint]:
 
 
 def _objective(config: ToyConfig) -> Loss:
+    if config.objective == "spectral":
+        return lambda z: spectral_loss(z, None)
     if config.objective == "vicreg":
-        return lambda z: vicreg_loss(z, config.weight, config.weight, 1.0)
-    return lambda z: barlow_twins_loss(z, config.weight)
+        both = 25.0 if config.weight is None else config.weight
+        return lambda z: vicreg_loss(z, both, both, 1.0)
+    weight = 0.1 if config.weight is None else config.weight
+    return lambda z: barlow_twins_loss(z, weight)
 
 
 def _encoder(config: ToyConfig) -> nn.Linear:

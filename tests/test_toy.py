@@ -68,15 +68,26 @@ def test_weak_orthogonality_makes_features_duplicate_and_a_strong_one_does_not()
     assert min(weak.captured, strong.captured) > 0.5  # a random encoder has .125
 
 
-@pytest.mark.parametrize("loss", [None, lambda z: simclr_loss(z, 0.5)], ids=["vicreg", "any loss"])
+@pytest.mark.parametrize(
+    "loss", ["vicreg", "spectral", lambda z: simclr_loss(z, 0.5)], ids=["vicreg", "spectral", "any loss"]
+)
 def test_other_losses_learn_the_top_directions_too(loss):
-    config = ToyConfig(objective="vicreg", weight=25.0, steps=150)
-    assert run_toy(config, loss).captured > 0.3
+    result = run_toy(ToyConfig(steps=150), loss) if callable(loss) else run_toy(ToyConfig(objective=loss, steps=150))
+    assert result.captured > 0.3
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"views": 1}, {"dim": 0}, {"top": 65}, {"num_images": 64}, {"noise_high": 0.1}, {"weight": -1.0}, {"seed": -1}],
+    [
+        {"views": 1},
+        {"dim": 0},
+        {"top": 65},
+        {"num_images": 64},
+        {"noise_high": 0.1},
+        {"weight": -1.0},
+        {"seed": -1},
+        {"weight": 1.0, "objective": "spectral"},
+    ],
     ids=str,
 )
 def test_impossible_toy_is_refused_naming_the_field(options):
