@@ -6,8 +6,8 @@ python tools/plots.py --check    # exit 1 if a table is stale
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or `<!-- table: toy -->` ...
-for the known-spectrum toy beside its reference.
+the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
+`<!-- table: toy -->` ... for the known-spectrum toy beside its reference.
 """
 
 import argparse
