@@ -6,7 +6,8 @@ python tools/plots.py --check    # exit 1 if a table is stale
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses.
+the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
+`<!-- table: toy -->` ... for the known-spectrum toy beside its reference.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from fastssl.report.loss_costs import load_losses
 from fastssl.report.loss_tables import loss_tables
 from fastssl.report.method_tables import method_results
 from fastssl.report.tables import budget_table
+from fastssl.report.toy_tables import SUITE as TOY
+from fastssl.report.toy_tables import load_toys, toy_tables
 from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
@@ -65,6 +68,8 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = loader_text(results, folder)
         elif name == LOSSES:
             body = loss_text(results)
+        elif name == TOY:
+            body = toy_text(results)
         else:  # raises for a campaign that is not there
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
@@ -103,6 +108,18 @@ def loss_text(results: Path) -> str:
     parts = []
     for path in campaigns(results, LOSSES):
         parts += _section(f"{path.parent.name}, {path.stem}", loss_tables(load_losses([path])))
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def toy_text(results: Path) -> str:
+    """Every campaign of the toy under a heading of its own: its cells beside the reference."""
+    parts = []
+    for path in campaigns(results, TOY):
+        tables = toy_tables(load_toys([path]))
+        parts += [
+            f"## {path.parent.name}, {path.stem}",
+            *(f"**{title}**\n\n{t.markdown()}".strip() for title, t in tables),
+        ]
     return "\n\n".join(parts or [UNMEASURED])
 
 
