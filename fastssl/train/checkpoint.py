@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from fastssl.errors import InputError
+from fastssl.methods.gather import world_size
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.files import write_atomically
 from fastssl.types import Batch
@@ -38,10 +39,11 @@ class Position:
     log_sums: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def advance(self, batch: Batch, num_views: int, steps_per_epoch: int) -> None:
-        """Counts one step; the last step of an epoch is the start of the next."""
+        """Counts one step, of all processes; the last step of an epoch is the start of the next."""
+        images = len(batch.index) * world_size()
         self.step += 1
-        self.images += len(batch.index)
-        self.views += len(batch.index) * num_views
+        self.images += images
+        self.views += images * num_views
         self.skipped += batch.skipped
         self.step_in_epoch = (self.step_in_epoch + 1) % steps_per_epoch
         self.epoch += self.step_in_epoch == 0
