@@ -25,7 +25,10 @@ Deviations:
   tunes the weights of invariance and variance together: about 20 at d = 64, 25-75 at 1024, 800 at 8192;
 - the multi-view code applies hinge and covariance to the mean of the other views too; here to views only (see above).
 
-Cost: A products of (d, B) by (B, d).
+Over several processes B is the batch of all of them: means, variances and the squares of the covariances are theirs
+(`moments` says at which traffic), while the invariance is a mean over own images.
+
+Cost: A products of (d, B) by (B, d), or of (B, d) by (d, B) while 2 B is not above d.
 """
 
 from dataclasses import dataclass
@@ -37,7 +40,9 @@ from torch import Tensor, nn
 
 from fastssl.errors import InputError
 from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.gather import world_size
 from fastssl.methods.heads import projector
+from fastssl.methods.moments import mean_and_variance, product_squares, square_sum
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -113,15 +118,18 @@ def vicreg_loss(
 def vicreg_terms(
     z: Float[Tensor, "a b d"], form: Form = "leave_one_out"
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """Invariance, variance and covariance as above, each at least 0; in float32 also under autocast. A, B >= 2."""
+    """Invariance, variance and covariance as above; in float32 also under autocast. A, B >= 2. Of
+    several processes each gives its own images, and the mean over ranks is the term of all images."""
     num_views, num_images, dim = z.shape
     with without_autocast(z):
         z = at_least_float32(z)
         ratio = num_views / (num_views - 1)
-        invariance = (z - z.mean(0)).square().mean() * (ratio**2 if form == "leave_one_out" else 2 * ratio)
-        centred = z - z.mean(1, keepdim=True)
-        covariances = centred.mT @ centred / (num_images - 1)
-        variances = covariances.diagonal(dim1=1, dim2=2)
-        variance = torch.relu(TARGET_STD - torch.sqrt(variances + EPS)).mean()
-        off_diagonal = covariances - torch.diag_embed(variances)
-        return invariance, variance, 2 * off_diagonal.square().sum() / (num_views * dim)
+        spread = square_sum(z - z.mean(0)) / z.numel()
+        invariance = spread * (ratio**2 if form == "leave_one_out" else 2 * ratio)
+        mean, variance = mean_and_variance(z, (1,))
+        centred = z - mean
+        unbiased = 1 - 1 / (num_images * world_size())
+        variance = variance / unbiased
+        hinge = torch.relu(TARGET_STD - torch.sqrt(variance + EPS)).mean()
+        off_diagonal = product_squares(centred, centred) / unbiased**2 - variance.square().sum()
+        return invariance, hinge, 2 * off_diagonal / (num_views * dim)
