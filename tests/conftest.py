@@ -89,8 +89,8 @@ def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def two_ranks(tiny_beton, tmp_path_factory):
-    """What each of two processes found: {job: [of rank 0, of rank 1]} for the jobs of `two_ranks.py`, all in one start."""
-    jobs = ("gathers", "sync_bn", "averages", "methods", "training")
+    """What each of two processes found: {job: [of rank 0, of rank 1]} for the jobs of `two_ranks.py`, in one start."""
+    jobs = ("gathers", "sync_bn", "averages", "methods", "checkpoints", "training")
     script, folder = Path(__file__).parent / "two_ranks.py", tmp_path_factory.mktemp("two_ranks")
     name_tiny(tiny_beton, folder)
     env = os.environ | {"FASTSSL_BETONS": str(folder), "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}

@@ -1,7 +1,7 @@
 """What the tests of several processes run in each of two: `two_ranks.py RANK FOLDER JOB...` leaves FOLDER/JOB-RANK.pt.
 
-Both meet through a file in FOLDER: no port, so runs beside each other do not meet. The jobs know `rank` and `world_size`
-from `gather`, so a test runs the same job in its own process too, on the whole batch, and compares.
+Both meet through a file in FOLDER: no port, so runs beside each other do not meet. The jobs know their rank from
+`gather`, so a test runs the same job in its own process too, on the whole batch, and compares.
 """
 
 import dataclasses
@@ -15,9 +15,11 @@ from torch import nn
 from fastssl.methods import METHODS
 from fastssl.methods.gather import gather, mean_over_ranks, rank, sum_over_ranks, world_size
 from fastssl.methods.sync_bn import sync_batch_norm
+from fastssl.optim import OptimConfig
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
-from fastssl.train.checkpoint import read_checkpoint
+from fastssl.telemetry.clock import Clock
+from fastssl.train.checkpoint import Position, Trainable, load_checkpoint, read_checkpoint, save_checkpoint
 from fastssl.train.loop import train
 from fastssl.train.ranks import agreed, average, on_first
 from fastssl.types import DatasetInfo, MethodOutput
@@ -67,7 +69,8 @@ def sync_bn(folder):
             p.data = value
         steps = []
         for step in range(2):
-            x = share(3 + 100 * step + randn(*shape, seed=step)).to(memory_format=torch.preserve_format).requires_grad_()
+            x = share(3 + 100 * step + randn(*shape, seed=step))
+            x = x.to(memory_format=torch.channels_last if x.ndim == 4 else torch.preserve_format).requires_grad_()
             y = network(x)
             slopes = torch.autograd.grad((y * share(randn(*shape, seed=6))).sum(), (x, *network.parameters()))
             steps.append((y.detach(), slopes))
@@ -122,6 +125,35 @@ def averages(folder):
     return found
 
 
+def checkpoints(folder):
+    """Saves a method of which a layer is split, then loads it over another: what came back."""
+
+    class Split(nn.Linear):
+        def unreduced_parameters(self):
+            return [self.weight]
+
+        def get_extra_state(self):
+            return {"rank": rank()}
+
+        def set_extra_state(self, state):
+            assert state == {"rank": rank()}
+
+    def trainable(seed):
+        torch.manual_seed(seed)
+        method = Split(2, 3 + rank())  # parts of different sizes
+        method.bias = nn.Parameter(torch.randn(5))
+        optimizer = torch.optim.AdamW(method.parameters())
+        for p in method.parameters():
+            p.grad = torch.randn(p.shape)
+        optimizer.step()
+        return Trainable(method, optimizer, torch.amp.GradScaler("cpu", enabled=False))
+
+    saved, loaded, path = trainable(rank()), trainable(5), folder / "split.pt"
+    save_checkpoint(path, "identity", saved, Position(step=7), Clock("cpu", world_size()))
+    position = load_checkpoint(path, "identity", loaded, Clock("cpu", world_size()), torch.device("cpu"))
+    return [(t.method.state_dict(), t.optimizer.state_dict()["state"]) for t in (saved, loaded)], position.step
+
+
 def training(folder):
     """A run of two epochs on the dataset `tiny`."""
     result = train(tiny_recipe(sync_bn=world_size() > 1), runs_dir=folder / f"runs{world_size()}", say=lambda _: None)
@@ -138,6 +170,7 @@ def tiny_recipe(**change):
         "precision": "fp32",
         "backend": "reference",
         "device": "cpu",
+        "optim": OptimConfig(optimiser="sgd", lr=0.005),  # at higher rates, and with Adam, rounding grows
     }
     return dataclasses.replace(RECIPES["demo-simclr"](), **{**defaults, **change})
 

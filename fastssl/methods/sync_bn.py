@@ -2,7 +2,7 @@
 
 With x the values of one channel, of n per rank on R ranks, and m_r, v_r the mean and biased variance on rank r
 
-    mean = mean_r m_r,      variance = mean_r v_r + mean_r (m_r - mean)^2,      y = (x - mean) / sqrt(variance + eps) w + b
+    mean = mean_r m_r,    variance = mean_r v_r + mean_r (m_r - mean)^2,    y = (x - mean) / sqrt(variance + eps) w + b
 
 which is what one process computes on the R n values; no difference of large sums is taken. The running variance is the
 unbiased one, variance x R n / (R n - 1), as torch's. Gradients flow through the statistics of all ranks
@@ -49,9 +49,9 @@ class BatchNormOverRanks(_BatchNorm):
     def forward(self, input: Float[Tensor, "n c *space"]) -> Float[Tensor, "n c *space"]:
         """In evaluation, and in one process, torch's own BatchNorm."""
         own = not self.training and self.running_mean is not None
-        return super().forward(input) if own or world_size() == 1 else self._over_ranks(input)
+        return super().forward(input) if own or world_size() == 1 else self._over_ranks(input)  # pyright: ignore
 
-    @torch.compiler.disable  # the gather is between processes, nothing that a compiled graph could hold
+    @torch.compiler.disable  # what goes between processes is nothing that a compiled graph could hold
     def _over_ranks(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)
         x = at_least_float32(input)

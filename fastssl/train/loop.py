@@ -161,9 +161,6 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
             + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
         return metrics
 
-    def save() -> None:
-        save_checkpoint(run.checkpoint, parts.identity, trainable, position, clock)
-
     # ------------------------------------------------------------------ the loop
     share = share_done()
     with clock.phase("train"):
@@ -196,7 +193,7 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
                 if share >= 1.0 or since_saved_s >= recipe.checkpoint_s:
                     guard.check(trainable.method, position, last_good)
                     with clock.phase("checkpoint"):
-                        ranks.on_first(save)
+                        save_checkpoint(run.checkpoint, parts.identity, trainable, position, clock)
                     saved_at, last_good = time.monotonic(), f"{run.checkpoint} at step {position.step}"
                 if share >= 1.0:
                     break

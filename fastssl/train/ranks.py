@@ -1,8 +1,8 @@
 """Several processes that train one model, one per device, started by `torchrun`: docs/several-gpus.md.
 
-In one process every function here gives back what it is given, and waits for nobody. Process 0 is the *first*: it alone
-says, writes and probes. The processes talk over two paths: gradients over the devices' own (NCCL between GPUs), and a few
-numbers over the CPUs' (gloo), which waits for no device.
+In one process every function here gives back what it is given, and waits for nobody. Process 0 is the *first*: it
+alone says, writes and probes. The processes talk over two paths: gradients over the devices' own (NCCL between GPUs),
+and a few numbers over the CPUs' (gloo), which waits for no device.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from fastssl.errors import InputError
 from fastssl.methods.gather import rank, world_size
@@ -92,6 +92,15 @@ def on_first(job: Callable[[], T]) -> T:
     answer: list[Any] = [job() if is_first() else None]
     dist.broadcast_object_list(answer, src=0, device=torch.device("cpu"))
     return answer[0]
+
+
+def collected(value: T) -> list[T]:
+    """Every process's value, in the order of ranks, in the first process; [] in the others. It must pickle."""
+    if world_size() == 1:
+        return [value]
+    everyone: list[Any] = [None] * world_size()
+    dist.gather_object(value, everyone if is_first() else None, dst=0)
+    return everyone if is_first() else []
 
 
 def agreed(*values: float) -> tuple[float, ...]:

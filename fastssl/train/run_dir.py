@@ -48,7 +48,7 @@ class RunDir:
         return (self.path / "finished").is_file()
 
     def begin(self, recipe: Recipe, facts: dict[str, str]) -> None:
-        """Starts the run over: what an earlier attempt left is removed, so that it cannot be mistaken for this one's."""
+        """Starts the run over: what an earlier attempt left goes first, so that nobody takes it for this one's."""
         for name in ("finished", "checkpoint.pt", "records.jsonl"):
             (self.path / name).unlink(missing_ok=True)
         self.write_recipe(recipe, facts)

@@ -22,28 +22,26 @@ def test_primitive_gives_value_and_gradient_of_one_process_although_ranks_use_it
     ranks = [found[name] for found in two_ranks["gathers"]]
     x = [given.clone().requires_grad_() for given, _, _ in ranks]
     expected = in_one_process(name, x)
-    losses = [(expected.square() * randn(*expected.shape, seed=10 + number)).sum() for number in range(2)]
-    for slope, (_, value, found) in zip(torch.autograd.grad(sum(losses), x), ranks):
+    for slope, (_, value, found) in zip(torch.autograd.grad(summed_loss(name, x), x), ranks):
         torch.testing.assert_close(value, expected.detach(), **CLOSE)
         torch.testing.assert_close(found, slope, **CLOSE)
+
+
+def summed_loss(name, x):
+    value = in_one_process(name, x)
+    return sum((value.square() * randn(*value.shape, seed=10 + number)).sum() for number in range(2))
 
 
 def test_gradient_of_the_primitives_is_that_of_differences(two_ranks):
     """The same, by a quotient of differences of the sum of both ranks' losses: no autograd on this side."""
     for name in ("gather 0", "sum"):
-        x = [found[name][0] for found in two_ranks["gathers"]]
-
-        def total(moved, name=name):
-            value = in_one_process(name, moved)
-            return sum((value.square() * randn(*value.shape, seed=10 + number)).sum() for number in range(2))
-
-        for number in range(2):
-            for place in range(x[number].numel()):
-                step = torch.zeros(x[number].numel(), dtype=torch.float64)
-                step[place] = 1e-6
-                moved = lambda sign, n=number, s=step: [part + sign * s.view_as(part) * (i == n) for i, part in enumerate(x)]
-                slope = (total(moved(1)) - total(moved(-1))) / 2e-6
-                assert two_ranks["gathers"][number][name][2].flatten()[place] == pytest.approx(slope.item(), rel=1e-6)
+        found = [job[name] for job in two_ranks["gathers"]]
+        x = torch.stack([given for given, _, _ in found])
+        for place, slope in enumerate(torch.stack([slope for _, _, slope in found]).flatten()):
+            step = torch.zeros(x.numel(), dtype=torch.float64)
+            step[place] = 1e-6
+            ends = [summed_loss(name, list(x + sign * step.view_as(x))) for sign in (1, -1)]
+            assert slope.item() == pytest.approx((ends[0] - ends[1]).item() / 2e-6, rel=1e-6)
 
 
 def test_primitives_of_one_process_are_their_input():
