@@ -87,12 +87,9 @@ def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
     return name_tiny(tiny_beton, folder)
 
 
-@pytest.fixture(scope="session")
-def two_ranks(tiny_beton, tmp_path_factory):
-    """What each of two processes found: {job: [of rank 0, of rank 1]} for the jobs of `two_ranks.py`, in one start."""
-    jobs = ("gathers", "sync_bn", "averages", "methods", "checkpoints", "training")
-    script, folder = Path(__file__).parent / "two_ranks.py", tmp_path_factory.mktemp("two_ranks")
-    name_tiny(tiny_beton, folder)
+def on_two_ranks(folder: Path, *jobs: str) -> dict[str, list]:
+    """What each of two processes found: {job: [of rank 0, of rank 1]}, for jobs of `two_ranks.py`."""
+    script = Path(__file__).parent / "two_ranks.py"
     env = os.environ | {"FASTSSL_BETONS": str(folder), "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
     command = lambda rank: [sys.executable, script, str(rank), folder, *jobs]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -104,3 +101,11 @@ def two_ranks(tiny_beton, tmp_path_factory):
             process.kill()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     return {job: [torch.load(folder / f"{job}-{rank}.pt") for rank in range(2)] for job in jobs}
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tiny_beton, tmp_path_factory):
+    """All jobs that a CPU can do, in one start: torch is what takes the time."""
+    folder = tmp_path_factory.mktemp("two_ranks")
+    name_tiny(tiny_beton, folder)
+    return on_two_ranks(folder, "gathers", "sync_bn", "averages", "methods", "checkpoints", "training")

@@ -111,6 +111,19 @@ def _two_steps(kind):
     return {"losses": torch.stack(losses), "gradients": first, "state": state, "own": names}
 
 
+def cuda_sync_bn(folder):
+    """What CUDA gets (torch's layer) and what a CPU gets, on one GPU that both processes share: gloo lets them."""
+    found = []
+    for device in ("cuda", "cpu"):
+        layer = sync_batch_norm(nn.Sequential(nn.BatchNorm2d(3)), device).cuda()
+        x = share(3 + randn(BATCH, 3, 5, 4)).float().cuda().requires_grad_()
+        y = layer(x)
+        (dx,) = torch.autograd.grad((y * share(randn(BATCH, 3, 5, 4, seed=6)).float().cuda()).sum(), x)
+        found.append({"type": type(layer[0]).__name__, "y": y.detach().cpu(), "dx": dx.cpu(),
+                      **{name: value.cpu() for name, value in layer.state_dict().items()}})  # fmt: skip
+    return found
+
+
 def averages(folder):
     """`average` of gradients of which one belongs to each rank, with a number that is none on rank 1 alone."""
     method = nn.ParameterDict({name: torch.zeros(2, 2) for name in ("shared", "own", "untouched")})

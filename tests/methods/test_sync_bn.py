@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from conftest import on_two_ranks
 from torch import nn
 from two_ranks import BATCH, randn, sync_bn
 
@@ -60,6 +61,13 @@ def test_exchanged_layers_copy_and_load():
     copied.load_state_dict(network().state_dict(), strict=True)
     assert isinstance(copied[1], BatchNormOverRanks)
     assert copied[1].weight is not synced[1].weight
+
+
+@pytest.mark.gpu
+def test_torchs_layer_and_ours_agree_on_a_gpu(tmp_path):
+    for torchs, ours in on_two_ranks(tmp_path, "cuda_sync_bn")["cuda_sync_bn"]:
+        assert (torchs.pop("type"), ours.pop("type")) == ("SyncBatchNorm", "BatchNormOverRanks")
+        torch.testing.assert_close(torchs, ours, rtol=1e-4, atol=1e-5)
 
 
 def test_on_cuda_the_layers_are_those_of_torch():

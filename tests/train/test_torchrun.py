@@ -48,7 +48,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.slow
 def test_two_processes_train_the_weights_of_one_and_resume_to_the_bit(tiny_dataset, tmp_path):
-    train = ["train", "demo-barlow", *FLAGS, "--runs-dir"]
+    train = ["train", "demo-simclr", *FLAGS, "--runs-dir"]
     whole = torchrun("-m", "fastssl.cli", *train, str(tmp_path / "two"), "--sync-bn", "--json")
     assert whole.returncode == 0, whole.stderr
     assert len([line for line in whole.stdout.splitlines() if line.startswith("epoch")]) == 2  # said once
