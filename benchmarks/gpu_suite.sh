@@ -10,6 +10,7 @@
 #   DEVICE   cuda or cpu                                        (cuda)
 #   PYTHON   an interpreter that has torch                      (.venv/bin/python where there is one, else python3)
 #   WHEELS   a folder made by prepare_offline.sh: its wheels are installed beside PYTHON's packages, its betons are used
+#            (of an archive of CIFAR-10 the betons are written first)
 #   BUDGET_S seconds of training clock per recipe               (120, quick 5)
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -41,18 +42,25 @@ if [[ $WHEELS ]]; then
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
-    git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    echo "/$WHEELS/" >>.git/info/exclude
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
   fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
+  for archive in "$WHEELS"/cifar10*.tar.*; do
+    [[ -e $archive ]] || continue
+    export FASTSSL_BETONS=$SCRATCH/cifar10
+    "$PYTHON" -m fastssl.cli beton write cifar10 --archive "$archive" || exit 2
+  done
 fi
 BETONS=${FASTSSL_BETONS:-datasets/betons}
 
 environment() {
   { "$PYTHON" --version
     git rev-parse HEAD 2>/dev/null
+    git status --porcelain 2>/dev/null
     if command -v nvidia-smi >/dev/null; then nvidia-smi; nvidia-smi -q -d CLOCK; fi
     "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
   [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
@@ -73,8 +81,9 @@ parity() {
 }
 
 run_tests() {  # LOG MARKS PATH ...
-  local code=0
-  "$PYTHON" -m pytest -m "$2" "${@:3}" -p no:cacheprovider -rfE >"$SCRATCH/tests.log" 2>&1 || code=$?
+  local code=0 SPREAD=()
+  "$PYTHON" -c "import xdist" 2>/dev/null && SPREAD=(-n "$(($(nproc) > 16 ? 8 : ($(nproc) + 1) / 2))")  # it compiles much
+  "$PYTHON" -m pytest -m "$2" "${@:3}" "${SPREAD[@]}" -p no:cacheprovider -rfE --tb=short >"$SCRATCH/tests.log" 2>&1 || code=$?
   cat "$SCRATCH/tests.log" >>"$OUT/$1"
   tail -n 5 "$SCRATCH/tests.log"
   return $code
@@ -85,7 +94,8 @@ load() {
   local code=0
   : >"$OUT/load.log"
   if [[ $DEVICE == cuda ]]; then run_tests load.log gpu tests/data tests/contracts || code=1; fi
-  "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+  # Without the GPU: a peer forks its workers, which a process that has met CUDA cannot.
+  CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
     $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/load.log" 2>&1 || code=1
   tail -n 30 "$OUT/load.log"
   return $code

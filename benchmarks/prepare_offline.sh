@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Collects what a machine without a network lacks beside torch: wheels, and betons if any are named.
+# Collects what a machine without a network lacks beside torch: wheels, and betons or an archive of CIFAR-10 if named.
 #
-#   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ...]]
+#   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ... | cifar10_ARCHIVE.tar.zst]]
 #   benchmarks/prepare_offline.sh offline 3.12 datasets/betons/cifar10-*.beton
 #
 # PYTHON_VERSION is that of the other machine (x86-64 Linux, a C library as new as this one's); the default is that of
@@ -41,11 +41,13 @@ if [[ $VERSION == "$HERE" ]]; then
   "$PYTHON" -m zipfile -e "$FOLDER"/ffcv-*.whl "$scratch"
   carry_libraries "$scratch"/ffcv/_libffcv*.so
 fi
-"$PYTHON" -m fastssl.native.build
+BUILDER=$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo "$PYTHON")  # the library is of no Python version
+"$BUILDER" -m fastssl.native.build
 cp fastssl/native/_views.so "$FOLDER/native/"
 carry_libraries fastssl/native/_views.so
 git bundle create -q "$FOLDER/code.bundle" HEAD  # so that records made there name the commit they were made with
-for beton in "${@:3}"; do
-  cp "$beton" "$beton.json" "$FOLDER"/
+for file in "${@:3}"; do
+  cp "$file" "$FOLDER"/
+  if [[ $file == *.beton ]]; then cp "$file.json" "$FOLDER"/; fi
 done
 du -sh "$FOLDER"

@@ -4,8 +4,9 @@ python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation, or
-`<!-- table: load -->` ... for every benchmark of the loaders, with its figure.
+(its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
+`<!-- table: augment -->` ... for every benchmark of the augmentation, or `<!-- table: load -->` ... for every benchmark
+of the loaders, with its figure.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from fastssl.report.loader_costs import SUITE as LOAD
 from fastssl.report.loader_costs import load_loaders
 from fastssl.report.loader_figure import has_curve, views_figure
 from fastssl.report.loader_tables import loader_tables
+from fastssl.report.method_tables import method_results
 from fastssl.report.tables import budget_table
 from fastssl.telemetry.reading import read_records
 
@@ -51,7 +53,10 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        if name == SUITE:
+        if name.startswith("method "):
+            frames = [load(path, results) for path in campaigns(results, "train")]
+            body = method_results(frames, name.removeprefix("method "))
+        elif name == SUITE:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
@@ -59,7 +64,7 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
 
-    return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: (\S+|method \w+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
 
 
 def augment_text(results: Path) -> str:

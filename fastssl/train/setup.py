@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from fastssl.augment import append as append_module
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
-from fastssl.methods.diet import DIET
 from fastssl.methods.gather import rank, world_size
 from fastssl.methods.sync_bn import sync_batch_norm
 from fastssl.optim import set_lr
@@ -71,6 +71,7 @@ class Parts:
             "loader": self.loader.describe()["kind"],
             "backend": self.backend.name,
             **processes,
+            **getattr(self.trainable.method, "facts", {}),
         }
 
     @property
@@ -132,7 +133,7 @@ def open_train_loader(recipe: Recipe, kind: str, device: torch.device, gather: b
     return open_loader(
         kind,
         data.dataset,
-        "train",
+        data.train_split,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         order=data.order,
@@ -218,9 +219,8 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > cores + 1 else ""
     method = parts.trainable.method
     parameters = sum(p.numel() for p in method.parameters())
-    head = ""
-    if isinstance(method, DIET):
-        head = f", its head takes {method.memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.0f} MB"
+    memory_bytes: Callable[[int, int], int] | None = getattr(method, "memory_bytes", None)
+    head = f", its head takes {memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.1f} MB" if memory_bytes else ""
     return [
         f"run       {run_id}",
         f"method    {recipe.method.kind}, {_sizes(parts.specs)} px, {parameters / 1e6:.2f} M weights{head}",
