@@ -25,6 +25,18 @@ from fastssl.train.ranks import agreed, average, on_first
 from fastssl.types import DatasetInfo, MethodOutput
 
 NUM_SAMPLES, DIM, BATCH = 32, 16, 8
+SMALL = {  # heads of thousands of outputs, cut to the size of the toy
+    "dino": {"num_outputs": 64, "projector_hidden": 32, "projector_dim": 16, "projector_bn": True},
+    "dissl": {"num_outputs": 64, "teacher_hidden": 32, "head_rank": 16},
+    "swav": {"num_prototypes": 24, "projector_hidden": 32, "projector_dim": 16},
+}
+VARIANTS = {
+    "simclr with few negatives": {"num_negatives": 3},
+    "barlow_twins of pairs": {"multiview": "pairwise", "standardise": "joint"},
+    "vicreg per view": {"per_view_bn": True},
+    "diet sharded": {"sharded": True},
+}
+"""Options under which what is gathered, or how, is not what it is by default."""
 INFO = DatasetInfo("toy", "train", "fingerprint", NUM_SAMPLES, 4, 8, 8, (0.5,) * 3, (0.2,) * 3)
 
 
@@ -80,13 +92,14 @@ def sync_bn(folder):
 
 def methods(folder):
     """Losses and state of every method over two steps of gradient descent, and the gradients of the first."""
-    return {kind: _two_steps(kind) for kind in METHODS}
+    options = {kind: SMALL.get(kind, {}) for kind in METHODS} | VARIANTS
+    return {name: _two_steps(name.split()[0], chosen) for name, chosen in options.items()}
 
 
-def _two_steps(kind):
+def _two_steps(kind, options):
     torch.manual_seed(0)
     encoder = nn.Sequential(nn.Conv2d(3, DIM, 3, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    method = sync_batch_norm(METHODS[kind]().build(encoder, DIM, INFO), "cpu").double()
+    method = sync_batch_norm(METHODS[kind](**options).build(encoder, DIM, INFO), "cpu").double()
     hook = lambda name, *args: getattr(method, name, lambda *_: None)(*args)
     losses, first = [], {}
     for step in range(2):

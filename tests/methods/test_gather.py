@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from two_ranks import methods, randn
+from two_ranks import VARIANTS, methods, randn
 
 from fastssl.methods import METHODS
 from fastssl.methods.gather import gather, mean_over_ranks, rank, sum_over_ranks, world_size
@@ -64,12 +64,12 @@ def whole(ranks, part, name):
     return first
 
 
-@pytest.mark.parametrize("kind", sorted(METHODS))
-def test_method_over_two_processes_is_the_method_over_the_global_batch(kind, one_process, two_ranks):
-    expected, ranks = one_process[kind], [found[kind] for found in two_ranks["methods"]]
+@pytest.mark.parametrize("name", [*sorted(METHODS), *VARIANTS])
+def test_method_over_two_processes_is_the_method_over_the_global_batch(name, one_process, two_ranks):
+    expected, ranks = one_process[name], [found[name] for found in two_ranks["methods"]]
     for found in ranks:
         torch.testing.assert_close(found["losses"], expected["losses"], **CLOSE)
     for part in ("gradients", "state"):
         assert all(found[part].keys() == expected[part].keys() for found in ranks)
-        for name, value in expected[part].items():
-            torch.testing.assert_close(whole(ranks, part, name), value, **CLOSE, msg=lambda m, n=name: f"{n}: {m}")
+        for key, value in expected[part].items():
+            torch.testing.assert_close(whole(ranks, part, key), value, **CLOSE, msg=lambda m, k=key: f"{k}: {m}")
