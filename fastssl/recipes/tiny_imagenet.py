@@ -1,5 +1,4 @@
-"""Recipes on Tiny-ImageNet, the dataset of Dubois 2022: ResNet-18 with a 3x3 stem, 300 epochs, views `issl-fine`.
-"""
+"""Recipes on Tiny-ImageNet, the dataset of Dubois 2022: ResNet-18 with a 3x3 stem, 300 epochs, views `issl-fine`."""
 
 from fastssl.augment.presets import get_preset
 from fastssl.models import ModelConfig
