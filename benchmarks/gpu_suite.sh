@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|augment|blurred|operations32|operations224|train|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|losses|augment|blurred|operations32|operations224|train|all] ...
 #
 # Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
@@ -17,11 +17,11 @@ cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity load augment blurred operations32 operations224 train) QUICK="" PIECES=()
+ALL=(environment parity load losses augment blurred operations32 operations224 train) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | load | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
+    environment | parity | load | losses | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -38,6 +38,9 @@ if [[ $WHEELS ]]; then
   "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/site" "$WHEELS"/*.whl ||
     { echo "gpu_suite: the wheels in $WHEELS do not fit $("$PYTHON" --version)" >&2; exit 2; }
   PYTHONPATH=$SCRATCH/site:$PYTHONPATH
+  if [[ -d $WHEELS/peers ]]; then
+    "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/peers" "$WHEELS"/peers/*.whl
+  fi
   if [[ -d $WHEELS/lib ]]; then
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
   fi
@@ -92,19 +95,28 @@ run_tests() {  # LOG MARKS PATH ...
 # The loaders on the way to the device, then their CPU part beside its peers (two threads each, whatever the machine).
 load() {
   local code=0
-  : >"$OUT/load.log"
-  if [[ $DEVICE == cuda ]]; then run_tests load.log gpu tests/data tests/contracts || code=1; fi
+  if [[ $DEVICE == cuda ]]; then run_tests bench.log gpu tests/data tests/contracts || code=1; fi
   # Without the GPU: a peer forks its workers, which a process that has met CUDA cannot.
   CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
-    $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/load.log" 2>&1 || code=1
-  tail -n 30 "$OUT/load.log"
+    $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/bench.log" 2>&1 || code=1
+  tail -n 30 "$OUT/bench.log"
+  return $code
+}
+
+# Losses forward and backward, beside lightly's and solo-learn's; where these are not, their rows say so.
+losses() {
+  local code=0 peers=.venv-peers
+  [[ -d $SCRATCH/peers ]] && peers=$SCRATCH/peers
+  "$PYTHON" -m benchmarks.bench_losses --device "$DEVICE" $QUICK --peers "$peers" --records "$OUT/losses.jsonl" \
+    >>"$OUT/bench.log" 2>&1 || code=1
+  tail -n 60 "$OUT/bench.log"
   return $code
 }
 
 measure() {
   local code=0
-  "$PYTHON" -m benchmarks --device "$DEVICE" --records "$OUT/augment.jsonl" $QUICK --groups "$@" >>"$OUT/augment.log" 2>&1 || code=$?
-  tail -n 40 "$OUT/augment.log"
+  "$PYTHON" -m benchmarks --device "$DEVICE" --records "$OUT/augment.jsonl" $QUICK --groups "$@" >>"$OUT/bench.log" 2>&1 || code=$?
+  tail -n 40 "$OUT/bench.log"
   return $code
 }
 
@@ -129,7 +141,7 @@ train() {
   return $code
 }
 
-export -f environment parity run_tests load measure augment blurred operations32 operations224 train
+export -f environment parity run_tests load losses measure augment blurred operations32 operations224 train
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do

@@ -35,6 +35,9 @@ for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "many
 "$PYTHON" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$VERSION" \
   --implementation cp "${platforms[@]}" --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
   -c constraints.txt -d "$FOLDER" "${NAMES[@]}"
+# Peers of the losses, in a folder of their own: their wheels hold more than a test run should find on its path.
+"$PYTHON" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -c constraints.txt \
+  -d "$FOLDER/peers" lightly solo-learn
 if [[ $VERSION == "$HERE" ]]; then
   "$PYTHON" -m pip wheel -q --disable-pip-version-check --no-deps -c constraints.txt -w "$FOLDER" ffcv
   scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT

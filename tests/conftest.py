@@ -1,5 +1,6 @@
 """Fixtures shared by rooms: betons small enough to be written by a test."""
 
+import gc
 import os
 import shutil
 
@@ -15,6 +16,17 @@ from fastssl.data.arrays import array_source
 from fastssl.data.options import WriteOptions
 from fastssl.data.pack import write_beton
 from fastssl.data.sources import folder_source
+
+
+def pytest_collection_finish():
+    """What is imported stays: tests that collect garbage need not go through its million objects each time."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
+
 
 TINTS = np.array([[200, 60, 40], [180, 120, 60], [150, 70, 110], [220, 150, 70], [120, 90, 20]])
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
 from fastssl.methods.cards import method_cards
+from fastssl.models import Arch
 from fastssl.step_costs import step_costs
 
 EXAMPLE = "fastssl methods    or: fastssl methods --cost --arch micro --batch-size 256"
@@ -15,7 +16,7 @@ EXAMPLE = "fastssl methods    or: fastssl methods --cost --arch micro --batch-si
 class Command:
     cost: bool = False
     """Also time a training step of each here, as a multiple of the supervised step; some seconds per method."""
-    arch: str = "nano"
+    arch: Arch = "nano"
     """Encoder to time them with, on views of 32 px."""
     batch_size: int = 128
     """Images per timed step."""
@@ -36,4 +37,6 @@ class Command:
 
     def _cells(self, row: dict[str, Any]) -> list[str]:
         cells = [row["kind"], row["idea"], row["paper"]]
-        return [*cells, row["views"], f"{row['relative']:.2f}"] if self.cost else cells
+        if not self.cost:
+            return cells
+        return [*cells, row["views"], "none" if row["relative"] is None else f"{row['relative']:.2f}"]

@@ -31,8 +31,8 @@ Deviations:
 Over several processes B is the batch of all of them. `moments` averages d x d matrices over ranks, or gathers images
 when they are fewer than that many numbers; with the small projectors of this method, d^2 is far less than B d.
 
-Cost: A products of (d, B) by (B, d), or one at A = 2 (there the two matrices are transposes of each other); while 2 B
-is not above d, two of (B, d) by (d, B) for each. No d x d matrix is copied to take its diagonal out.
+Cost: A products of (d, B) by (B, d), or one at A = 2 (there the two matrices are transposes of each other); while 4 B
+is not above 3 d, two of (B, d) by (d, B) for each.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ from fastssl.errors import InputError
 from fastssl.methods.encode import encode_views, require_views
 from fastssl.methods.gather import gather, mean_over_ranks, world_size
 from fastssl.methods.heads import projector
-from fastssl.methods.moments import mean_and_variance, product_squares, square_sum
+from fastssl.methods.moments import correlations, square_sum, standardised
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -140,19 +140,17 @@ def barlow_twins_terms(
 
 def standardise(z: Float[Tensor, "a b d"], scope: Scope = "per_view") -> Float[Tensor, "a b d"]:
     """Mean 0 and variance 1 in each dimension, over the images of a view or over all views' images together."""
-    mean, variance = mean_and_variance(z, (1,) if scope == "per_view" else (0, 1))
-    return (z - mean) * torch.rsqrt(variance + EPS)
+    return standardised(z, (1,) if scope == "per_view" else (0, 1), EPS)
 
 
 def _leave_one_out(z: Tensor) -> tuple[Tensor, Tensor]:
     num_views = len(z)
     if num_views == 2:  # the second view's matrix is the transpose of the first's
-        view, others = z[:1], z[1:]
+        diagonal, squares = correlations(z[:1], z[1:])
     else:
-        view, others = z, (z.sum(0) - z) / (num_views - 1)
-    diagonal = mean_over_ranks((view * others).mean(1))
-    off_diagonal = product_squares(view, others) - diagonal.square().sum()
-    return (diagonal - 1).square().sum() / len(view), off_diagonal / len(view)
+        diagonal, squares = correlations(z, z.sum(0) - z)  # A - 1 times the mean of the others
+        diagonal, squares = diagonal / (num_views - 1), squares / (num_views - 1) ** 2
+    return (diagonal - 1).square().sum() / len(diagonal), (squares - diagonal.square().sum()) / len(diagonal)
 
 
 def _pairwise(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -169,5 +167,5 @@ def _pairwise(z: Tensor) -> tuple[Tensor, Tensor]:
 def _mean_autocorr(z: Tensor) -> tuple[Tensor, Tensor]:
     mean = z.mean(0, keepdim=True)
     invariance = (mean_over_ranks((z * mean).mean(1)) - 1).square().sum() / len(z)
-    diagonal = mean_over_ranks(mean.square().mean(1))
-    return invariance, product_squares(mean, mean) - diagonal.square().sum()
+    diagonal, squares = correlations(mean)
+    return invariance, squares - diagonal.square().sum()

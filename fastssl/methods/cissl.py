@@ -33,12 +33,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
-from fastssl.methods.contrast import log_partition
+from fastssl.methods.contrast import mean_log_partition, unit
 from fastssl.methods.encode import encode_views, require_views
 from fastssl.methods.gather import gather, rank
 from fastssl.methods.heads import projector
@@ -105,8 +104,8 @@ def cissl_loss(
     """
     num_views, num_images, _ = student.shape
     with without_autocast(student):
-        rows, columns = (F.normalize(at_least_float32(head), dim=-1) for head in (student, teacher))
-        denominator = log_partition(rows.flatten(0, 1), columns.flatten(0, 1), 1 / temperature).mean()
+        rows, columns = unit(at_least_float32(student)), unit(at_least_float32(teacher))
         positives = columns[:, first : first + num_images].mean(0)
         agreement = (rows.sum(0) * positives).sum() / (num_views * num_images)
+        denominator = mean_log_partition(rows.flatten(0, 1), columns.flatten(0, 1), 1 / temperature)
         return denominator - agreement / temperature

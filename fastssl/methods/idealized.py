@@ -26,7 +26,7 @@ A = 2 where views correlate 3/4.
 
 Over several processes E is over the images of all of them (see `moments`).
 
-Cost: one product of (d, AB) by (AB, d), or of (AB, d) by (d, AB) while 2 AB is not above d.
+Cost: one product of (d, AB) by (AB, d), or of (AB, d) by (d, AB) while 4 AB is not above 3 d.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,8 @@ from torch import Tensor, nn
 from fastssl.errors import InputError
 from fastssl.methods.barlow_twins import AUTO_NUMERATOR, standardise
 from fastssl.methods.encode import encode_views, require_views
-from fastssl.methods.gather import mean_over_ranks
 from fastssl.methods.heads import projector
-from fastssl.methods.moments import product_squares, square_sum
+from fastssl.methods.moments import correlations, square_sum
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -67,8 +66,9 @@ class IdealizedConfig:
     @property
     def weight(self) -> float:
         """The orthogonality weight as a number."""
-        auto = self.orthogonality_weight == "auto"
-        return AUTO_NUMERATOR / self.projector_dim if auto else self.orthogonality_weight
+        if self.orthogonality_weight == "auto":
+            return AUTO_NUMERATOR / self.projector_dim
+        return self.orthogonality_weight
 
     def build(self, encoder: nn.Module, dim: int, info: DatasetInfo) -> "Idealized":
         return Idealized(self, encoder, dim)
@@ -107,6 +107,5 @@ def idealized_terms(z: Float[Tensor, "a b d"]) -> tuple[Float[Tensor, ""], Float
     with without_autocast(z):
         z = standardise(at_least_float32(z), "joint")
         invariance = dim - square_sum(z.mean(0)) / num_images
-        embeddings = z.flatten(0, 1)[None]
-        diagonal = mean_over_ranks(embeddings.square().mean(1))
-        return invariance, product_squares(embeddings, embeddings) - diagonal.square().sum()
+        diagonal, squares = correlations(z.flatten(0, 1)[None])
+        return invariance, squares - diagonal.square().sum()

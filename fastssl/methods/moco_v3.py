@@ -81,9 +81,9 @@ class MoCoV3(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = encoder
-        width, last = config.projector_dim, {"last_bn": True, "last_affine": False}
-        self.projector = projector(dim, config.projector_hidden, width, config.projector_depth, **last)
-        self.predictor = projector(width, config.predictor_hidden, width, **last)
+        width, depth = config.projector_dim, config.projector_depth
+        self.projector = projector(dim, config.projector_hidden, width, depth, last_bn=True, last_affine=False)
+        self.predictor = projector(width, config.predictor_hidden, width, last_bn=True, last_affine=False)
         self.target = slow_copy(nn.Sequential(encoder, self.projector))
 
     def forward(self, views: Views, index: Int64[Tensor, "b"], labels: Int64[Tensor, "b"]) -> MethodOutput:

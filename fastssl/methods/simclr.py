@@ -34,15 +34,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
-from fastssl.methods.contrast import log_partition
+from fastssl.methods.contrast import mean_log_partition, unit
 from fastssl.methods.encode import encode_views, require_views
 from fastssl.methods.gather import gather, rank, world_size
 from fastssl.methods.heads import projector
+from fastssl.methods.moments import square_sum
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -113,17 +113,17 @@ def simclr_loss(
     num_views, num_images, _ = z.shape
     num_candidates = num_images if candidates is None else candidates.shape[1]
     with without_autocast(z):
-        unit = F.normalize(at_least_float32(z), dim=-1)
-        others = None if candidates is None else F.normalize(at_least_float32(candidates), dim=-1).flatten(0, 1)
+        u = unit(at_least_float32(z))
+        others = None if candidates is None else unit(at_least_float32(candidates)).flatten(0, 1)
+        # sum_{a != c} <u_a, u_c> = |sum_a u_a|^2 - sum_a |u_a|^2. The second has no gradient: its vectors keep their
+        # length, 1, whatever z does. It is not the number A for z = 0 alone.
+        agreement = square_sum(u.sum(0)) - square_sum(u.detach())
         view = torch.arange(num_views, device=z.device)
         itself = (view[:, None] * num_candidates + torch.arange(first, first + num_images, device=z.device)).flatten()
         excluded = None
         if num_negatives is not None:
             excluded = _excluded(num_views, num_images, num_candidates, first, num_negatives, z.device)
-        denominator = log_partition(unit.flatten(0, 1), others, 1 / temperature, itself, excluded).mean()
-        # sum_{a != c} <u_a, u_c> = |sum_a u_a|^2 - sum_a |u_a|^2. The second has no gradient: its vectors keep their
-        # length, 1, whatever z does. It is not the number A for z = 0 alone.
-        agreement = unit.sum(0).square().sum() - unit.detach().square().sum()
+        denominator = mean_log_partition(u.flatten(0, 1), others, 1 / temperature, itself, excluded)
         return denominator - agreement / ((num_views - 1) * num_views * num_images * temperature)
 
 

@@ -33,8 +33,13 @@ def draw(specs, key, height, width):
     return sample_fused([plan_draws(spec, height, width) for spec in specs], key)
 
 
-@pytest.mark.parametrize("numbers", KEYS.values(), ids=KEYS)
-@pytest.mark.parametrize("size", [(31, 47), (375, 500), (20, 200)])
+SIZES = ((31, 47), (375, 500), (20, 200))
+
+
+@pytest.mark.parametrize(("numbers", "size"), [
+    pytest.param(numbers, size, marks=[pytest.mark.slow] * (k != s), id=f"{name}-{size[0]}x{size[1]}")
+    for k, (name, numbers) in enumerate(KEYS.items()) for s, size in enumerate(SIZES)
+])  # fmt: skip
 def test_draws_in_one_launch_are_bit_equal(numbers, size):
     seed, epoch, view = numbers
     index = torch.cat((torch.arange(70), torch.tensor([2**31, 2**32 - 1]))).to(DEVICE)

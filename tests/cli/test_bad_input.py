@@ -24,6 +24,8 @@ CASES = [
     (["beton", "verify", "gone.beton"], FAILED, "gone.beton"),
     (["beton", "export", "gone.beton", "out"], FAILED, "gone.beton"),
     (["parity", "demo"], FAILED, "fastssl beton write demo"),
+    (["methods", "--cost", "--batch-size", "1"], USED_WRONGLY, "batch_size=1"),
+    (["methods", "--cost", "--arch", "resnet19"], USED_WRONGLY, "resnet19"),
     (["compare", "demo-sim*", "cifar10-nono-*"], USED_WRONGLY, "recipe='cifar10-nono-*' is unknown; did you mean"),
     (["compare", "demo-random", "--seeds", "0"], USED_WRONGLY, "seeds=0"),
     (["compare", "demo-random", "--seconds", "-1"], USED_WRONGLY, "seconds=-1"),

@@ -4,17 +4,13 @@ import subprocess
 import sys
 
 
-def test_importing_the_data_room_keeps_torch_and_numba_threads():
+def test_importing_the_data_room_keeps_the_thread_counts_and_loads_no_writer():
+    """One process, for both: to import torch takes it seconds."""
     script = (
-        "import numba, torch; before = torch.get_num_threads(), numba.get_num_threads();"
-        "import fastssl.data.open, fastssl.data.dataset;"
+        "import numba, sys, torch; before = torch.get_num_threads(), numba.get_num_threads();"
+        "import fastssl.data.open; assert 'fastssl.data.pack' not in sys.modules;"
+        "import fastssl.data.dataset;"
         "assert (torch.get_num_threads(), numba.get_num_threads()) == before, before"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def test_opening_a_loader_imports_no_writer():
-    script = "import fastssl.data.open, sys; assert 'fastssl.data.pack' not in sys.modules"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -33,11 +33,12 @@ def drawn(specs, count, height, width):
 def test_fused_reads_rows_of_a_resident_set():
     images = pictures(9, 13, 10).to(DEVICE)
     rows = torch.tensor([8, 2, 2], device=DEVICE)
-    params = drawn(MULTI_CROP, 3, 13, 10)
+    specs = MULTI_CROP[:2]
+    params = drawn(specs, 3, 13, 10)
     backend = FusedBackend()
-    alone = backend.apply_views(images[rows], params, MULTI_CROP, torch.float32)
+    alone = backend.apply_views(images[rows], params, specs, torch.float32)
     for stored in (images, images.contiguous()):
-        gathered = backend.apply_views(stored, params, MULTI_CROP, torch.float32, rows=rows)
+        gathered = backend.apply_views(stored, params, specs, torch.float32, rows=rows)
         assert all(torch.equal(one, other) for one, other in zip(gathered, alone, strict=True))
 
 
@@ -58,10 +59,13 @@ def test_fused_makes_views_that_share_constants_in_one_launch(specs, launches, m
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(("height", "width", "size"), [(70, 31, 7), (6, 5, 66), (1, 40, 9)])
 def test_fused_meets_the_oracle_where_sizes_are_far_apart(height, width, size, interpolation):
-    """Filters of up to 40 taps, ten view pixels per source pixel, more than one block of pixels, a crop of one row."""
-    spec = ViewSpec(size=size, interpolation=interpolation, crop_ratio=(0.1, 10.0), jitter_p=1.0, **NORM)
-    images = pictures(6, height, width)[2:5]
-    params = sample(spec, ViewKey(2, 0, 0, torch.arange(3)), height, width)
+    """Filters of up to 40 taps, ten view pixels per source pixel, more than one block of pixels, a crop of one row.
+
+    Contrast needs the mean over all blocks, hence a second pass: where there is more than one."""
+    jitter_p = float(size == 66)
+    spec = ViewSpec(size=size, interpolation=interpolation, crop_ratio=(0.1, 10.0), jitter_p=jitter_p, **NORM)
+    images = pictures(6, height, width)[2:4]
+    params = sample(spec, ViewKey(2, 0, 0, torch.arange(2)), height, width)
     truth = ReferenceBackend().apply(images, params, spec)
     on_device = type(params)(params.table.to(DEVICE))
     assert_close(FusedBackend().apply(images.to(DEVICE), on_device, spec).cpu(), truth, torch.float32)

@@ -62,7 +62,7 @@ def test_our_pipeline_has_parity(failures):
     assert failures(ours) == set()
 
 
-@pytest.mark.parametrize("seed", [11, 12, 13])
+@pytest.mark.parametrize("seed", [11, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (12, 13))])
 def test_torchvision_has_parity_with_itself(failures, seed):
     calls = iter(range(1000 * seed, 1000 * seed + 100))
 
@@ -157,7 +157,7 @@ def test_a_loader_that_cuts_wrongly_is_caught(tiny_beton, monkeypatch, change, s
         return make_crops(pool, source, samples, change(views), scaled=scaled)
 
     monkeypatch.setattr(native.Pool, "make_crops", broken)
-    report = run_parity(tiny_beton(NUM_IMAGES), ["crops"], backend="reference", num_workers=1)
+    report = run_parity(tiny_beton(80), ["crops"], backend="reference", num_workers=1)
     assert statistics <= {row.statistic for row in report.rows if not row.ok}
 
 

@@ -201,14 +201,15 @@ def test_phases_add_up_to_real_wall_time():
     clock = Clock()
     begin = time.perf_counter()
     with clock.phase("train"):
+        inner_begin = time.perf_counter()
         for _ in range(20):
             with clock.phase("data", sync=False):
                 time.sleep(0.004)
             time.sleep(0.002)
         with clock.phase("eval"):
             time.sleep(0.03)
-    wall_s = time.perf_counter() - begin
-    assert sum(clock.seconds.values()) == pytest.approx(wall_s, rel=0.01)
+        inner_s = time.perf_counter() - inner_begin
+    assert inner_s <= sum(clock.seconds.values()) + 1e-9 <= time.perf_counter() - begin + 2e-9
     assert clock.seconds["data"] >= 0.08
     assert clock.seconds["train"] >= 0.04
     assert clock.seconds["eval"] >= 0.03
