@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|losses|augment|blurred|operations32|operations224|train|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|losses|augment|blurred|operations32|operations224|train|methods|all] ...
 #
 # Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
@@ -17,11 +17,11 @@ cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity load losses augment blurred operations32 operations224 train) QUICK="" PIECES=()
+ALL=(environment parity load losses augment blurred operations32 operations224 train methods) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | load | losses | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
+    environment | parity | load | losses | augment | blurred | operations32 | operations224 | train | methods) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -75,7 +75,7 @@ parity() {
   local code=0
   : >"$OUT/parity.log"
   if [[ $DEVICE == cuda ]]; then
-    run_tests parity.log gpu tests/parity tests/augment tests/kernels tests/train tests/telemetry || code=1
+    run_tests parity.log gpu tests/parity tests/augment tests/kernels tests/train tests/telemetry tests/contracts || code=1
   fi
   # These need no GPU and carry no mark: they take one where there is one, and Triton's interpreter elsewhere.
   run_tests parity.log "not gpu and not slow and not network" \
@@ -141,7 +141,30 @@ train() {
   return $code
 }
 
-export -f environment parity run_tests load losses measure augment blurred operations32 operations224 train
+# Every method's recipe for the same seconds, in one process.
+methods() {
+  local dataset=demo code=0
+  [[ $DEVICE == cuda && -e $BETONS/cifar10-train.beton ]] && dataset=cifar10
+  [[ $dataset == cifar10 ]] || { export FASTSSL_BETONS=$SCRATCH/betons; "$PYTHON" -m fastssl.cli beton write demo; }
+  "$PYTHON" - "$dataset" "$BUDGET_S" "$SCRATCH/methods" >"$OUT/methods.log" 2>&1 <<'END' || code=$?
+import dataclasses, sys
+from pathlib import Path
+from fastssl.compare import budgeted, train_each
+from fastssl.recipes import RECIPES
+dataset, seconds, out = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+names = [name for name in RECIPES if name.startswith(f"{dataset}-") and "-nano-" not in name]
+arms = [budgeted(RECIPES[name](), seconds) for name in names]
+probe_once = lambda arm: dataclasses.replace(arm, probe=dataclasses.replace(arm.probe, probes=1))
+_, failures = train_each([probe_once(arm) for arm in arms], out)
+print("\n".join(failures))
+sys.exit(bool(failures))
+END
+  cat "$SCRATCH"/methods/*/records.jsonl >>"$OUT/methods.jsonl" 2>/dev/null || code=1
+  grep -E "^(done|cifar10|demo|probe|Error|.*failed)" "$OUT/methods.log" | tail -n 60
+  return $code
+}
+
+export -f environment parity run_tests load losses measure augment blurred operations32 operations224 train methods
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do

@@ -5,18 +5,25 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastssl.recipe import Recipe
-from fastssl.report.figures import budget_csv, budget_figure
-from fastssl.report.load import load_runs
-from fastssl.report.tables import Table, budget_table
 from fastssl.train import TrainResult, train
+
+if TYPE_CHECKING:
+    from fastssl.report.tables import Table
+
+Say = Callable[[str], None]
+Progress = Callable[[float], None]
+
+
+def _quiet(share: float) -> None:
+    """No progress shown."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    table: Table
+    table: "Table"
     figures: tuple[Path, ...]
     shortfalls: tuple[str, ...]
     """Runs that failed, and arms that ended too little above their random encoder; empty when all is well."""
@@ -44,13 +51,10 @@ def compare(
     *,
     margin: float,
     fresh: bool = False,
-    say: Callable[[str], None] = print,
-    progress: Callable[[float], None] = lambda share: None,
+    say: Say = print,
+    progress: Progress = _quiet,
 ) -> Comparison:
     """Trains every recipe and compares what came out. `out` receives a directory per run, and the figure.
-
-    Runs follow one another, so that each has the whole machine; finished ones are not repeated unless `fresh`. One that
-    fails is named in `shortfalls`, and the others still run.
 
     Args:
         margin: what every self-supervised arm must gain over the random encoder of its own network, in ridge accuracy
@@ -58,8 +62,24 @@ def compare(
 
     Errors: `InputError` when no run left a record.
     """
-    results: list[tuple[Recipe, TrainResult]] = []
-    shortfalls = []
+    results, failures = train_each(arms, out, fresh=fresh, say=say, progress=progress)
+    from fastssl.report.figures import budget_csv, budget_figure  # not above: a machine that only trains goes without
+    from fastssl.report.load import load_runs
+    from fastssl.report.tables import budget_table
+
+    frame = load_runs([Path(result.directory) for _, result in results])
+    figures = (*budget_figure(frame, out / "accuracy_vs_compute"), budget_csv(frame, out / "accuracy_vs_compute"))
+    return Comparison(budget_table(frame), figures, (*failures, *_below_floor(results, margin)))
+
+
+def train_each(
+    arms: Sequence[Recipe], out: Path, *, fresh: bool = False, say: Say = print, progress: Progress = _quiet
+) -> tuple[list[tuple[Recipe, TrainResult]], list[str]]:
+    """Trains the recipes one after the other, so that each has the whole machine; the results, and a line per failure.
+
+    Finished runs in `out` are not repeated unless `fresh`. One that fails costs the others nothing.
+    """
+    results, failures = [], []
     for i, arm in enumerate(arms):
         say(f"\n{arm.name}, seed {arm.seed} ({i + 1} of {len(arms)})")
         share_of = lambda share, i=i: progress((i + share) / len(arms))
@@ -67,10 +87,8 @@ def compare(
             results.append((arm, train(arm, runs_dir=out, fresh=fresh, say=say, progress=share_of)))
         except Exception as error:  # of any kind: hours of the other arms are not lost for it
             say(traceback.format_exc())
-            shortfalls.append(f"{arm.name}, seed {arm.seed}, failed: {' '.join(str(error).split())}")
-    frame = load_runs([Path(result.directory) for _, result in results])
-    figures = (*budget_figure(frame, out / "accuracy_vs_compute"), budget_csv(frame, out / "accuracy_vs_compute"))
-    return Comparison(budget_table(frame), figures, (*shortfalls, *_below_floor(results, margin)))
+            failures.append(f"{arm.name}, seed {arm.seed}, failed: {' '.join(str(error).split())}")
+    return results, failures
 
 
 def _below_floor(results: Sequence[tuple[Recipe, TrainResult]], margin: float) -> list[str]:

@@ -17,7 +17,7 @@ from fastssl.train.checkpoint import Trainable
 from fastssl.train.setup import DTYPES, build_trainable, resolve_device, with_precision
 from fastssl.types import DatasetInfo, Views
 
-INFO = DatasetInfo("made-up", "train", "none", 50_000, 10, 32, 32, (0.5,) * 3, (0.25,) * 3)
+INFO = DatasetInfo("made-up", "train", "none", 50_000, 10, 32, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 ROUNDS = 5
 """Each times one step of every method, in an order of its own; the median over rounds counts."""
 

@@ -8,6 +8,7 @@ from fastssl import compare as module
 from fastssl.compare import budgeted, compare
 from fastssl.models import ModelConfig
 from fastssl.recipes import RECIPES
+from fastssl.report import figures, load, tables
 from fastssl.train import TrainResult
 
 SIMCLR, RANDOM, DIET = (RECIPES[f"demo-{name}"]() for name in ("simclr", "random", "diet"))
@@ -26,9 +27,9 @@ def trained(monkeypatch):
         return TrainResult(recipe.name, str(runs_dir / recipe.name), {"ridge": ridges[recipe.name]}, {}, {})
 
     monkeypatch.setattr(module, "train", train)
-    monkeypatch.setattr(module, "load_runs", lambda paths: paths)
-    for name in ("budget_table", "budget_figure", "budget_csv"):
-        monkeypatch.setattr(module, name, lambda *arguments: ())
+    monkeypatch.setattr(load, "load_runs", lambda paths: paths)
+    for room, name in ((tables, "budget_table"), (figures, "budget_figure"), (figures, "budget_csv")):
+        monkeypatch.setattr(room, name, lambda *arguments: ())
     return ridges, asked
 
 

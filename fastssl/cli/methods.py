@@ -7,7 +7,6 @@ from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
 from fastssl.methods.cards import method_cards
 from fastssl.models import Arch
-from fastssl.step_costs import step_costs
 
 EXAMPLE = "fastssl methods    or: fastssl methods --cost --arch micro --batch-size 256"
 
@@ -27,6 +26,8 @@ class Command:
         rows = [{"kind": c.kind, "name": c.name, "idea": c.idea, "paper": c.paper} for c in method_cards()]
         header = ["method", "idea", "paper"]
         if self.cost:
+            from fastssl.step_costs import step_costs  # not above: the list alone need not wait for training's parts
+
             with console.progress("timing", " methods") as update:
                 costs = step_costs(self.arch, self.batch_size, progress=update)
             header += ["views", "step"]

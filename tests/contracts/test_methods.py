@@ -324,3 +324,26 @@ def test_method_compiles_to_one_graph(kind):
     output.loss.backward()
     for mine, theirs in zip(method.parameters(), twin.parameters()):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@every_method
+def test_method_trains_on_a_gpu_without_waiting_for_it(kind):
+    method = build(kind).to("cuda")
+    optimizer = OptimConfig(lr=1e-3).build(method)
+    trainable = Trainable(method, optimizer, torch.amp.GradScaler("cuda", enabled=False))
+    steps = [tuple(tuple(v.cuda() for v in x) if isinstance(x, tuple) else x.cuda() for x in batch(i)) for i in (0, 1)]
+    losses = []
+    for step, (views, index, labels) in enumerate(steps):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first step makes handles and workspaces
+        try:
+            trainable.on_step_start(step, step / 2)
+            with torch.autocast("cuda", torch.bfloat16):
+                output = method(views, index, labels)
+            output.loss.backward()
+            optimizer.step()
+            trainable.on_step_end(step, step / 2)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        losses.append(output.loss)
+    assert torch.stack(losses).isfinite().all()
