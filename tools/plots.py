@@ -6,12 +6,8 @@ python tools/plots.py --check    # exit 1 if a table is stale
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-<<<<<<< HEAD
-the loaders, with its figure, or, made from the code, `<!-- table: methods -->` ... for all methods and
-`<!-- table: recipes KIND -->` ... for the recipes of one.
-=======
-the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses.
->>>>>>> main
+the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses. Made from the code are
+`<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
 """
 
 import argparse
