@@ -7,17 +7,22 @@ A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
 the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
-`<!-- table: toy -->` ... for the known-spectrum toy beside its reference.
+`<!-- table: toy -->` ... for the known-spectrum toy beside its reference. Made from the code are
+`<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
 """
 
 import argparse
 import os
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from fastssl.methods.cards import method_cards
+from fastssl.recipe import Recipe
+from fastssl.recipes import RECIPES
 from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu_tables
 from fastssl.report.costs import SUITE, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
@@ -62,6 +67,10 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
         if name.startswith("method "):
             frames = [load(path, results) for path in campaigns(results, "train")]
             body = method_results(frames, name.removeprefix("method "))
+        elif name.startswith("recipes "):
+            body = recipe_table(name.removeprefix("recipes "))
+        elif name == "methods":
+            body = method_table()
         elif name == SUITE:
             body = augment_text(results)
         elif name == LOAD:
@@ -74,7 +83,42 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
 
-    return re.sub(r"(<!-- table: (\S+|method \w+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: ((?:method |recipes )?\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+
+
+def method_table() -> str:
+    """Every registered method, with its page in the same folder."""
+    rows = [(f"[{c.name}]({c.kind}.md)", c.idea[:1].upper() + c.idea[1:], c.paper) for c in method_cards()]
+    return markdown(("method", "idea", "paper"), rows)
+
+
+def recipe_table(method: str) -> str:
+    """The recipes of one method, as they are run when no flag says otherwise."""
+    recipes = [make() for make in RECIPES.values()]
+    rows = [_recipe_row(recipe) for recipe in recipes if recipe.method.kind == method]
+    return markdown(("recipe", "network", "views", "images per step", "length", "optimiser", "settings"), rows)
+
+
+def _recipe_row(recipe: Recipe) -> tuple[str, ...]:
+    optim, specs = recipe.optim, recipe.drawer.specs
+    sizes = {spec.size: sum(s.size == spec.size for s in specs) for spec in specs}
+    about = (RECIPES[recipe.name].__doc__ or "").partition(". ")[0].rstrip(".")
+    rate = f"{optim.optimiser} {optim.lr:.3g}, decay {optim.weight_decay:g}".replace("e-0", "e-")
+    epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs != 1 else ''}"
+    return (
+        f"`{recipe.name}`",
+        recipe.model.arch,
+        " + ".join(f"{count} x {size}" for size, count in sizes.items()),
+        str(recipe.batch_size),
+        f"{recipe.budget_s:g} s" if recipe.epochs is None else epochs,
+        "" if recipe.method.kind == "random" else rate,
+        about,
+    )
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def augment_text(results: Path) -> str:
