@@ -12,10 +12,10 @@ WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton bench bench-load plots clean
+.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses plots clean
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready  ## system packages (asks first where it must), virtual environment, this library
 
@@ -46,8 +46,15 @@ bench-load: setup  ## time the loaders beside their peers: make bench-load ARGS=
 	$(RUN)python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
 	$(RUN)python -m benchmarks.bench_loaders $(ARGS)
 
+bench-losses: setup .venv-peers  ## time the losses beside their peers: make bench-losses ARGS="--quick"
+	$(RUN)python -m benchmarks.bench_losses $(ARGS)
+
+.venv-peers: constraints.txt  # their losses need torch alone, so what else they ask for (one pins a torch of 2021) stays out
+	$(RUN)python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt --target $@ --upgrade lightly solo-learn
+	touch $@
+
 plots: setup  ## redraw every figure and table from the committed records
 	$(RUN)python tools/plots.py
 
 clean:  ## remove the environment and everything generated that git does not keep
-	rm -rf $(VENV) build dist runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers build dist runs .pytest_cache .ruff_cache

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|augment|blurred|operations32|operations224|train|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|losses|augment|blurred|operations32|operations224|train|methods|all] ...
 #
 # Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
@@ -10,17 +10,18 @@
 #   DEVICE   cuda or cpu                                        (cuda)
 #   PYTHON   an interpreter that has torch                      (.venv/bin/python where there is one, else python3)
 #   WHEELS   a folder made by prepare_offline.sh: its wheels are installed beside PYTHON's packages, its betons are used
+#            (of an archive of CIFAR-10 the betons are written first)
 #   BUDGET_S seconds of training clock per recipe               (120, quick 5)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity load augment blurred operations32 operations224 train) QUICK="" PIECES=()
+ALL=(environment parity load losses augment blurred operations32 operations224 train methods) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | load | augment | blurred | operations32 | operations224 | train) PIECES+=("$word") ;;
+    environment | parity | load | losses | augment | blurred | operations32 | operations224 | train | methods) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -37,22 +38,32 @@ if [[ $WHEELS ]]; then
   "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/site" "$WHEELS"/*.whl ||
     { echo "gpu_suite: the wheels in $WHEELS do not fit $("$PYTHON" --version)" >&2; exit 2; }
   PYTHONPATH=$SCRATCH/site:$PYTHONPATH
+  if [[ -d $WHEELS/peers ]]; then
+    "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/peers" "$WHEELS"/peers/*.whl
+  fi
   if [[ -d $WHEELS/lib ]]; then
     LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
-    git init -q . && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
+    echo "/$WHEELS/" >>.git/info/exclude
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
   fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
+  for archive in "$WHEELS"/cifar10*.tar.*; do
+    [[ -e $archive ]] || continue
+    export FASTSSL_BETONS=$SCRATCH/cifar10
+    "$PYTHON" -m fastssl.cli beton write cifar10 --archive "$archive" || exit 2
+  done
 fi
 BETONS=${FASTSSL_BETONS:-datasets/betons}
 
 environment() {
   { "$PYTHON" --version
     git rev-parse HEAD 2>/dev/null
+    git status --porcelain 2>/dev/null
     if command -v nvidia-smi >/dev/null; then nvidia-smi; nvidia-smi -q -d CLOCK; fi
     "$PYTHON" -m pip list --format=freeze 2>/dev/null; } >"$OUT/environment.txt"
   [[ $DEVICE == cpu ]] || "$PYTHON" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' ||
@@ -64,7 +75,7 @@ parity() {
   local code=0
   : >"$OUT/parity.log"
   if [[ $DEVICE == cuda ]]; then
-    run_tests parity.log gpu tests/parity tests/augment tests/kernels tests/train tests/telemetry || code=1
+    run_tests parity.log gpu tests/parity tests/augment tests/kernels tests/train tests/telemetry tests/contracts || code=1
   fi
   # These need no GPU and carry no mark: they take one where there is one, and Triton's interpreter elsewhere.
   run_tests parity.log "not gpu and not slow and not network" \
@@ -73,8 +84,9 @@ parity() {
 }
 
 run_tests() {  # LOG MARKS PATH ...
-  local code=0
-  "$PYTHON" -m pytest -m "$2" "${@:3}" -p no:cacheprovider -rfE >"$SCRATCH/tests.log" 2>&1 || code=$?
+  local code=0 SPREAD=()
+  "$PYTHON" -c "import xdist" 2>/dev/null && SPREAD=(-n "$(($(nproc) > 16 ? 8 : ($(nproc) + 1) / 2))")  # it compiles much
+  "$PYTHON" -m pytest -m "$2" "${@:3}" "${SPREAD[@]}" -p no:cacheprovider -rfE --tb=short >"$SCRATCH/tests.log" 2>&1 || code=$?
   cat "$SCRATCH/tests.log" >>"$OUT/$1"
   tail -n 5 "$SCRATCH/tests.log"
   return $code
@@ -83,18 +95,28 @@ run_tests() {  # LOG MARKS PATH ...
 # The loaders on the way to the device, then their CPU part beside its peers (two threads each, whatever the machine).
 load() {
   local code=0
-  : >"$OUT/load.log"
-  if [[ $DEVICE == cuda ]]; then run_tests load.log gpu tests/data tests/contracts || code=1; fi
-  "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
-    $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/load.log" 2>&1 || code=1
-  tail -n 30 "$OUT/load.log"
+  if [[ $DEVICE == cuda ]]; then run_tests bench.log gpu tests/data tests/contracts || code=1; fi
+  # Without the GPU: a peer forks its workers, which a process that has met CUDA cannot.
+  CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+    $([[ $QUICK ]] || echo --cases jpeg-2x224 jpeg-2x224-6x96) >>"$OUT/bench.log" 2>&1 || code=1
+  tail -n 30 "$OUT/bench.log"
+  return $code
+}
+
+# Losses forward and backward, beside lightly's and solo-learn's; where these are not, their rows say so.
+losses() {
+  local code=0 peers=.venv-peers
+  [[ -d $SCRATCH/peers ]] && peers=$SCRATCH/peers
+  "$PYTHON" -m benchmarks.bench_losses --device "$DEVICE" $QUICK --peers "$peers" --records "$OUT/losses.jsonl" \
+    >>"$OUT/bench.log" 2>&1 || code=1
+  tail -n 60 "$OUT/bench.log"
   return $code
 }
 
 measure() {
   local code=0
-  "$PYTHON" -m benchmarks --device "$DEVICE" --records "$OUT/augment.jsonl" $QUICK --groups "$@" >>"$OUT/augment.log" 2>&1 || code=$?
-  tail -n 40 "$OUT/augment.log"
+  "$PYTHON" -m benchmarks --device "$DEVICE" --records "$OUT/augment.jsonl" $QUICK --groups "$@" >>"$OUT/bench.log" 2>&1 || code=$?
+  tail -n 40 "$OUT/bench.log"
   return $code
 }
 
@@ -119,7 +141,30 @@ train() {
   return $code
 }
 
-export -f environment parity run_tests load measure augment blurred operations32 operations224 train
+# Every method's recipe for the same seconds, in one process.
+methods() {
+  local dataset=demo code=0
+  [[ $DEVICE == cuda && -e $BETONS/cifar10-train.beton ]] && dataset=cifar10
+  [[ $dataset == cifar10 ]] || { export FASTSSL_BETONS=$SCRATCH/betons; "$PYTHON" -m fastssl.cli beton write demo; }
+  "$PYTHON" - "$dataset" "$BUDGET_S" "$SCRATCH/methods" >"$OUT/methods.log" 2>&1 <<'END' || code=$?
+import dataclasses, sys
+from pathlib import Path
+from fastssl.compare import budgeted, train_each
+from fastssl.recipes import RECIPES
+dataset, seconds, out = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+names = [name for name in RECIPES if name.startswith(f"{dataset}-") and "-nano-" not in name]
+arms = [budgeted(RECIPES[name](), seconds) for name in names]
+probe_once = lambda arm: dataclasses.replace(arm, probe=dataclasses.replace(arm.probe, probes=1))
+_, failures = train_each([probe_once(arm) for arm in arms], out)
+print("\n".join(failures))
+sys.exit(bool(failures))
+END
+  cat "$SCRATCH"/methods/*/records.jsonl >>"$OUT/methods.jsonl" 2>/dev/null || code=1
+  grep -E "^(done|cifar10|demo|probe|Error|.*failed)" "$OUT/methods.log" | tail -n 60
+  return $code
+}
+
+export -f environment parity run_tests load losses measure augment blurred operations32 operations224 train methods
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Collects what a machine without a network lacks beside torch: wheels, and betons if any are named.
+# Collects what a machine without a network lacks beside torch: wheels, and betons or an archive of CIFAR-10 if named.
 #
-#   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ...]]
+#   benchmarks/prepare_offline.sh FOLDER [PYTHON_VERSION [BETON ... | cifar10_ARCHIVE.tar.zst]]
 #   benchmarks/prepare_offline.sh offline 3.12 datasets/betons/cifar10-*.beton
 #
 # PYTHON_VERSION is that of the other machine (x86-64 Linux, a C library as new as this one's); the default is that of
@@ -35,17 +35,22 @@ for glibc in 2_17 2_24 2_26 2_27 2_28 2_31 2_34; do platforms+=(--platform "many
 "$PYTHON" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: --python-version "$VERSION" \
   --implementation cp "${platforms[@]}" --platform manylinux2014_x86_64 --platform manylinux1_x86_64 \
   -c constraints.txt -d "$FOLDER" "${NAMES[@]}"
+# Peers of the losses, in a folder of their own: their wheels hold more than a test run should find on its path.
+"$PYTHON" -m pip download -q --disable-pip-version-check --no-deps --only-binary=:all: -c constraints.txt \
+  -d "$FOLDER/peers" lightly solo-learn
 if [[ $VERSION == "$HERE" ]]; then
   "$PYTHON" -m pip wheel -q --disable-pip-version-check --no-deps -c constraints.txt -w "$FOLDER" ffcv
   scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
   "$PYTHON" -m zipfile -e "$FOLDER"/ffcv-*.whl "$scratch"
   carry_libraries "$scratch"/ffcv/_libffcv*.so
 fi
-"$PYTHON" -m fastssl.native.build
+BUILDER=$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo "$PYTHON")  # the library is of no Python version
+"$BUILDER" -m fastssl.native.build
 cp fastssl/native/_views.so "$FOLDER/native/"
 carry_libraries fastssl/native/_views.so
 git bundle create -q "$FOLDER/code.bundle" HEAD  # so that records made there name the commit they were made with
-for beton in "${@:3}"; do
-  cp "$beton" "$beton.json" "$FOLDER"/
+for file in "${@:3}"; do
+  cp "$file" "$FOLDER"/
+  if [[ $file == *.beton ]]; then cp "$file.json" "$FOLDER"/; fi
 done
 du -sh "$FOLDER"

@@ -3,11 +3,9 @@
 import dataclasses
 import itertools
 import random
-import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from benchmarks.cases import Case, cases
 from benchmarks.contract import breaches
+from benchmarks.guard import first_line, time_limit, too_long
 from benchmarks.peers import Contestant, Unsupported, build
 from benchmarks.rounds import GpuRound, Plan, count_launches, plan_queued_round, plan_round, time_call, time_on_gpu
 from fastssl.telemetry.records import append_record, new_record
@@ -88,7 +87,7 @@ class Session:
         try:
             self._measure(benchmark, entry)
         except Exception as error:
-            entry.outcome, entry.reason = "failed", _first_line(error)
+            entry.outcome, entry.reason = "failed", first_line(error)
             raise
 
     def _measure(self, benchmark: Any, entry: Entry) -> None:
@@ -121,14 +120,14 @@ class Session:
         started = time.perf_counter()
         limit = COMPILE_S if entry.name == "torch.compile" else 600
         try:
-            with _limit(limit):
+            with time_limit(limit):
                 self._prepare(entry)
         except Unsupported as error:
             entry.outcome, entry.reason = "failed", f"not supported: {error}"
         except Exception as error:  # a peer's crash is a result of the campaign, not its end
             late = time.perf_counter() - started >= limit  # a compiler wraps what stops it
             entry.outcome = "timeout" if late else "failed"
-            entry.reason = _too_long(limit) if late else _first_line(error)
+            entry.reason = too_long(limit) if late else first_line(error)
         entry.warmup_s = time.perf_counter() - started
 
     def _prepare(self, entry: Entry) -> None:
@@ -259,27 +258,3 @@ def _record(group: str, entry: Entry, quick: bool, num_blocks: int) -> dict[str,
         metrics=metrics,
         dataset={},
     )
-
-
-@contextmanager
-def _limit(seconds: int) -> Iterator[None]:
-    """Raises `TimeoutError` inside after that many seconds."""
-
-    def ring(number: int, frame: object) -> None:
-        raise TimeoutError(_too_long(seconds))
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".split("\n")[0][:300]
-
-
-def _too_long(seconds: int) -> str:
-    return f"took longer than {seconds} s to build, compile and check"

@@ -35,6 +35,8 @@ class DataConfig:
 
     dataset: str = "demo"
     """Name of a written dataset (`fastssl beton write NAME`)."""
+    train_split: Literal["train", "unlabeled"] = "train"
+    """The split to learn from; probes fit on `train` in either case."""
     loader: LoaderName = "auto"
     """See `data.open.open_loader`; auto keeps the images in memory where they fit, else cuts crops while it decodes."""
     on_error: OnError = "raise"

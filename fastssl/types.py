@@ -127,6 +127,10 @@ class Method(Protocol):
     `on_step_start(step, progress)`, before the forward pass, sets what follows a schedule: being a function of where
     the run stands, it needs no place in a checkpoint. `on_step_end(step, progress)`, after the optimiser's update,
     moves what follows the weights: an average, a queue, a centre; those are buffers, so that checkpoints carry them.
+
+    Optional, too: `memory_bytes(batch_size, num_views)`, an estimate for the start card of what head and loss take in
+    training, where that grows with the dataset; `facts`, what decides the result beside recipe and dataset (the content
+    of a file that the recipe names), in strings that become part of the run's identity.
     """
 
     encoder: torch.nn.Module

@@ -4,8 +4,9 @@ python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), `<!-- table: augment -->` ... for every benchmark of the augmentation, or
-`<!-- table: load -->` ... for every benchmark of the loaders, with its figure.
+(its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
+`<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
+the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses.
 """
 
 import argparse
@@ -24,6 +25,10 @@ from fastssl.report.loader_costs import SUITE as LOAD
 from fastssl.report.loader_costs import load_loaders
 from fastssl.report.loader_figure import has_curve, views_figure
 from fastssl.report.loader_tables import loader_tables
+from fastssl.report.loss_costs import SUITE as LOSSES
+from fastssl.report.loss_costs import load_losses
+from fastssl.report.loss_tables import loss_tables
+from fastssl.report.method_tables import method_results
 from fastssl.report.tables import budget_table
 from fastssl.telemetry.reading import read_records
 
@@ -34,7 +39,7 @@ UNMEASURED = "No campaign has been recorded yet."
 
 
 def campaigns(results: Path, suite: str) -> list[Path]:
-    """Committed records of one suite ("train", "augment", "load"): results/<folder>/<machine>/<campaign>.jsonl."""
+    """Committed records of one suite ("train", "augment", ...): results/<folder>/<machine>/<campaign>.jsonl."""
     return [path for path in sorted(results.glob("*/*/*.jsonl")) if read_records([path])[0]["suite"] == suite]
 
 
@@ -51,15 +56,20 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         begin, name, end = found.groups()
-        if name == SUITE:
+        if name.startswith("method "):
+            frames = [load(path, results) for path in campaigns(results, "train")]
+            body = method_results(frames, name.removeprefix("method "))
+        elif name == SUITE:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
+        elif name == LOSSES:
+            body = loss_text(results)
         else:  # raises for a campaign that is not there
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
 
-    return re.sub(r"(<!-- table: (\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: (\S+|method \w+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
 
 
 def augment_text(results: Path) -> str:
@@ -85,6 +95,14 @@ def loader_text(results: Path, folder: Path) -> str:
         if has_curve(frame):
             drawn = os.path.relpath(figure_path(path, results), folder)
             parts.append(f"![CPU time per source image against the number of views]({drawn}.svg)")
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def loss_text(results: Path) -> str:
+    """Every campaign of the losses under a heading of its own."""
+    parts = []
+    for path in campaigns(results, LOSSES):
+        parts += _section(f"{path.parent.name}, {path.stem}", loss_tables(load_losses([path])))
     return "\n\n".join(parts or [UNMEASURED])
 
 

@@ -33,8 +33,10 @@ def get_backend(name: str = "auto", device: torch.device | str = "cpu") -> Augme
 def _automatic(kind: str) -> AugmentBackend:
     if kind == "cpu" and find_spec("numba"):
         return _build("cpu", kind, "automatic: the compiled backend serves images on the CPU")
-    if kind != "cpu" and find_spec("kornia"):  # and not `fused`, until it has met the oracle on a GPU
-        return _build("kornia", kind, f"automatic: the fastest backend for images on {kind}")
+    if kind == "cuda" and find_spec("triton"):
+        return _build("fused", kind, "automatic: one launch for all views of a size, the fastest on a GPU")
+    if kind != "cpu" and find_spec("kornia"):
+        return _build("kornia", kind, f"automatic: the fastest backend for images on {kind} without triton")
     missing = "numba" if kind == "cpu" else "kornia"
     return _build("reference", kind, f"automatic: {missing} is not installed, so this is the slow path")
 

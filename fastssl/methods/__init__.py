@@ -6,14 +6,39 @@
 from typing import TypeAlias, get_args
 
 from fastssl.methods.barlow_twins import BarlowTwinsConfig
+from fastssl.methods.byol import BYOLConfig
+from fastssl.methods.cissl import CISSLConfig
 from fastssl.methods.diet import DIETConfig
+from fastssl.methods.dino import DINOConfig
+from fastssl.methods.directclr import DirectCLRConfig
+from fastssl.methods.dissl import DISSLConfig
+from fastssl.methods.idealized import IdealizedConfig
+from fastssl.methods.moco_v3 import MoCoV3Config
 from fastssl.methods.random_encoder import RandomEncoderConfig
 from fastssl.methods.simclr import SimCLRConfig
+from fastssl.methods.simsiam import SimSiamConfig
+from fastssl.methods.spectral import SpectralConfig
 from fastssl.methods.supervised import SupervisedConfig
+from fastssl.methods.swav import SwAVConfig
 from fastssl.methods.vicreg import VICRegConfig
 
 MethodConfig: TypeAlias = (
-    SimCLRConfig | BarlowTwinsConfig | VICRegConfig | DIETConfig | SupervisedConfig | RandomEncoderConfig
+    SimCLRConfig
+    | CISSLConfig
+    | DirectCLRConfig
+    | MoCoV3Config
+    | SpectralConfig
+    | IdealizedConfig
+    | BarlowTwinsConfig
+    | VICRegConfig
+    | BYOLConfig
+    | SimSiamConfig
+    | DINOConfig
+    | SwAVConfig
+    | DISSLConfig
+    | DIETConfig
+    | SupervisedConfig
+    | RandomEncoderConfig
 )
 
 METHODS: dict[str, type[MethodConfig]] = {config.kind: config for config in get_args(MethodConfig)}

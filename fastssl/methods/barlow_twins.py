@@ -8,7 +8,8 @@ over the B images, between a view and its reference
 What the reference r_a of view a is, when there are more than two, is the multi-view form:
 - `leave_one_out` (default): the mean of the *other* views. Equals the two-view loss at A = 2.
 - `pairwise`: the mean of the two-view loss over all pairs. The sums of squares are expanded,
-  sum_ij (x'y)_ij^2 = <xx', yy'>, so it takes A products of (B, d) by (d, B) and no A^2 of them.
+  sum_{a != c} |z_a'z_c|^2 = |sum_a z_a z_a'|^2 - sum_a |z_a z_a'|^2, so it takes A products of (B, d) by (d, B); only
+  the diagonals, of A^2 B d multiplications, are made pair by pair.
 - `mean_autocorr`: the mean of *all* views, and the off-diagonal is that of the mean's own correlation matrix: one
   product. Its diagonal term is exactly ((A - 1) / A)^2 of leave-one-out's, so the size of the loss moves with A; Adam
   hides that, SGD and LARS do not.
@@ -27,7 +28,11 @@ Deviations:
 - standardising divides by sqrt(variance + 1e-5), the biased variance, as the affine-free BatchNorm of the first paper
   does; the multi-view code divides by the unbiased deviation with no epsilon, which is infinite at collapse.
 
-Cost: A products of (d, B) by (B, d), or one at A = 2 (there the two matrices are transposes of each other).
+Over several processes B is the batch of all of them. `moments` averages d x d matrices over ranks, or gathers images
+when they are fewer than that many numbers; with the small projectors of this method, d^2 is far less than B d.
+
+Cost: A products of (d, B) by (B, d), or one at A = 2 (there the two matrices are transposes of each other); while 4 B
+is not above 3 d, two of (B, d) by (d, B) for each.
 """
 
 from dataclasses import dataclass
@@ -40,7 +45,9 @@ from torch import Tensor, nn
 
 from fastssl.errors import InputError
 from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.gather import gather, mean_over_ranks, world_size
 from fastssl.methods.heads import projector
+from fastssl.methods.moments import correlations, square_sum, standardised
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -120,7 +127,8 @@ def barlow_twins_terms(
     z: Float[Tensor, "a b d"], form: Form = "leave_one_out", scope: Scope = "per_view", l2_first: bool = False
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """Diagonal term (0 when views agree) and off-diagonal term (0 when dimensions are uncorrelated), both sums over
-    dimensions; in float32 also under autocast. Any A >= 2."""
+    dimensions; in float32 also under autocast. Any A >= 2. Of several processes each gives its own images, and the mean
+    over ranks is the term of all images."""
     with without_autocast(z):
         z = standardise(F.normalize(at_least_float32(z), dim=-1) if l2_first else at_least_float32(z), scope)
         if form == "mean_autocorr":
@@ -132,34 +140,32 @@ def barlow_twins_terms(
 
 def standardise(z: Float[Tensor, "a b d"], scope: Scope = "per_view") -> Float[Tensor, "a b d"]:
     """Mean 0 and variance 1 in each dimension, over the images of a view or over all views' images together."""
-    over = (1,) if scope == "per_view" else (0, 1)
-    centred = z - z.mean(over, keepdim=True)
-    return centred * torch.rsqrt(centred.square().mean(over, keepdim=True) + EPS)
+    return standardised(z, (1,) if scope == "per_view" else (0, 1), EPS)
 
 
 def _leave_one_out(z: Tensor) -> tuple[Tensor, Tensor]:
-    num_views, num_images, _ = z.shape
-    others = (z.sum(0) - z) / (num_views - 1)
+    num_views = len(z)
     if num_views == 2:  # the second view's matrix is the transpose of the first's
-        z, others = z[:1], others[:1]
-    c = z.mT @ others / num_images
-    diagonal = c.diagonal(dim1=1, dim2=2)
-    return (diagonal - 1).square().sum() / len(z), (c - torch.diag_embed(diagonal)).square().sum() / len(z)
+        diagonal, squares = correlations(z[:1], z[1:])
+    else:
+        diagonal, squares = correlations(z, z.sum(0) - z)  # A - 1 times the mean of the others
+        diagonal, squares = diagonal / (num_views - 1), squares / (num_views - 1) ** 2
+    return (diagonal - 1).square().sum() / len(diagonal), (squares - diagonal.square().sum()) / len(diagonal)
 
 
 def _pairwise(z: Tensor) -> tuple[Tensor, Tensor]:
     num_views, num_images, _ = z.shape
     num_pairs = num_views * (num_views - 1)  # ordered; both orders of a pair have the same value
     different = ~torch.eye(num_views, dtype=torch.bool, device=z.device)[..., None]
-    diagonal = torch.einsum("abd,cbd->acd", z, z) / num_images * different
-    grams = z @ z.mT / num_images
-    all_squares = grams.sum(0).square().sum() - grams.square().sum()  # sum over pairs of |z_a' z_c / B|^2
+    diagonal = mean_over_ranks(torch.einsum("abd,cbd->acd", z, z) / num_images) * different
+    grams = z @ gather(z, 1).mT  # own images against everyone's
+    all_squares = (square_sum(grams.sum(0)) - square_sum(grams)) / (num_images**2 * world_size())
     invariance = ((diagonal - 1) * different).square().sum()
     return invariance / num_pairs, (all_squares - diagonal.square().sum()) / num_pairs
 
 
 def _mean_autocorr(z: Tensor) -> tuple[Tensor, Tensor]:
-    mean = z.mean(0)
-    c = mean.mT @ mean / len(mean)
-    invariance = ((z * mean).mean(1) - 1).square().sum() / len(z)
-    return invariance, (c - torch.diag_embed(c.diagonal())).square().sum()
+    mean = z.mean(0, keepdim=True)
+    invariance = (mean_over_ranks((z * mean).mean(1)) - 1).square().sum() / len(z)
+    diagonal, squares = correlations(mean)
+    return invariance, squares - diagonal.square().sum()

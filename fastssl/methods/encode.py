@@ -34,6 +34,33 @@ def encode_views(
     return torch.stack([outputs[i] for i in range(len(views))])
 
 
+def project_views(
+    head: Callable[[Tensor], Tensor], z: Float[Tensor, "a b k"], per_view_bn: bool = False
+) -> Float[Tensor, "a b d"]:
+    """One pass of a head (n, k) -> (n, d) over the representations of all views, whatever the size of their images.
+
+    Args:
+        per_view_bn: one pass per view instead.
+    """
+    if per_view_bn:
+        return torch.stack([head(view) for view in z])
+    return head(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+
+
+def global_views(views: Views, count: int | None = None) -> list[int]:
+    """Positions of the views that make targets: the first `count`, or, for None, all those of the largest size.
+
+    With two large crops and some small ones (multi-crop) these are the two large ones; without small ones, all.
+    Errors: `InputError` when there are fewer than `count` views.
+    """
+    if count is None:
+        largest = max(view.shape[-1] for view in views)
+        return [i for i, view in enumerate(views) if view.shape[-1] == largest]
+    if count > len(views):
+        raise InputError(f"global_views={count} of {len(views)} views cannot be; lower it or raise --views")
+    return list(range(count))
+
+
 def require_views(views: Views, least: int, method: str) -> None:
     """Errors: `InputError` when there are fewer views than the method compares."""
     if len(views) < least:

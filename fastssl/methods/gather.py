@@ -4,10 +4,10 @@ One process per device, each with its own images, `torch.distributed` initialise
 Without it, or with one process, each function gives back its input, so a method is written once.
 
 The contract of a loss over several processes: **the mean over ranks of the losses is the loss of the global batch, and
-the mean over ranks of the gradients is its gradient** (averaging gradients is what data-parallel training does). Both
-functions here are differentiable and send gradients to the rank they belong to, summed over the ranks that used the
-values; so a loss that gathers everything and computes the same number on every rank fulfils the contract, and so does
-one that takes the mean over its own rows against everyone's.
+the mean over ranks of the gradients is its gradient** (averaging gradients is what data-parallel training does).
+Gather, mean and sum are differentiable and send gradients to the rank they belong to, summed over the ranks that used
+the values; so a loss that gathers everything and computes the same number on every rank fulfils the contract, and so
+does one that takes the mean over its own rows against everyone's.
 
 Batches have the same size on every rank: the loaders see to it.
 """
@@ -43,6 +43,15 @@ def mean_over_ranks(x: Tensor) -> Tensor:
 def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of the ranks' tensors, which have one shape; differentiable."""
     return x if world_size() == 1 else _Sum.apply(x)  # pyright: ignore
+
+
+@torch.no_grad()
+def max_over_ranks(x: Tensor) -> Tensor:
+    """The element-wise maximum of the ranks' tensors, which have one shape; no gradient passes."""
+    if world_size() > 1:
+        x = x.contiguous().clone()
+        dist.all_reduce(x, dist.ReduceOp.MAX)
+    return x
 
 
 def _all_reduce(x: Tensor) -> Tensor:

@@ -21,20 +21,28 @@ Deviations:
   ... (mod B) in the next view, then at the same images in the view after that. The loader has shuffled the batch
   already, so the next image in it *is* a random image, and the loss stays a function of its input.
 
-Cost: one product of (AB, d) by (d, AB) for all pairs at once, and the AB x AB matrix of logits it gives.
+Over several processes each takes its own anchors against everyone's embeddings, which are gathered with their gradient;
+positives are views of an own image. Negatives are numbered as in the batch of all processes, so the mean over ranks is
+its loss.
+
+Cost: one product of (Ab, d) by (d, AB) and as many logits, for b own images among B (see `contrast` for the memory).
+This is the one loss here that grows as A^2: each anchor's denominator is a sum of exponentials, one per pair, and does
+not fall apart into sums over views as the squares of the other losses do.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
+from fastssl.methods.contrast import mean_log_partition, unit
 from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.gather import gather, rank, world_size
 from fastssl.methods.heads import projector
+from fastssl.methods.moments import square_sum
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -78,40 +86,63 @@ class SimCLR(nn.Module):
 
     def forward(self, views: Views, index: Int64[Tensor, "b"], labels: Int64[Tensor, "b"]) -> MethodOutput:
         """Index and labels are not read. Errors: `InputError` for one view, or more negatives than the batch holds."""
-        require_views(views, 2, self.config.kind)
-        z = encode_views(lambda x: self.projector(self.encoder(x)), views, self.config.per_view_bn)
-        return MethodOutput(simclr_loss(z, self.config.temperature, self.config.num_negatives), {})
+        config = self.config
+        require_views(views, 2, config.kind)
+        z = encode_views(lambda x: self.projector(self.encoder(x)), views, config.per_view_bn)
+        return MethodOutput(simclr_loss(z, config.temperature, config.num_negatives, *everyone(z)), {})
 
 
-def simclr_loss(z: Float[Tensor, "a b d"], temperature: float, num_negatives: int | None = None) -> Float[Tensor, ""]:
-    """The equation above, in nats, at least 0; in float32 also under autocast. Embeddings need no unit length."""
+def everyone(z: Float[Tensor, "a b d"]) -> tuple[Float[Tensor, "a n d"] | None, int]:
+    """What `simclr_loss` compares with: all processes' embeddings, and where this one's begin; None if it is alone."""
+    return (gather(at_least_float32(z), 1), rank() * z.shape[1]) if world_size() > 1 else (None, 0)
+
+
+def simclr_loss(
+    z: Float[Tensor, "a b d"],
+    temperature: float,
+    num_negatives: int | None = None,
+    candidates: Float[Tensor, "a n d"] | None = None,
+    first: int = 0,
+) -> Float[Tensor, ""]:
+    """The equation above, in nats, at least 0; in float32 also under autocast. Embeddings need no unit length.
+
+    Args:
+        candidates: what the b images of z are compared with: n images that include them, from image `first` on. None
+            is z. The mean over parts z of the candidates is the loss of the whole.
+    """
     num_views, num_images, _ = z.shape
+    num_candidates = num_images if candidates is None else candidates.shape[1]
     with without_autocast(z):
-        unit = F.normalize(at_least_float32(z), dim=-1)
-        positives = (unit * (unit.sum(0) - unit)).sum(-1).flatten() / (num_views - 1)
-        anchors = unit.flatten(0, 1)
-        logits = anchors @ anchors.T / temperature
-        compared = _compared(num_views, num_images, num_negatives, z.device)
-        return (logits.masked_fill(~compared, -torch.inf).logsumexp(1) - positives / temperature).mean()
+        u = unit(at_least_float32(z))
+        others = None if candidates is None else unit(at_least_float32(candidates)).flatten(0, 1)
+        # sum_{a != c} <u_a, u_c> = |sum_a u_a|^2 - sum_a |u_a|^2. The second has no gradient: its vectors keep their
+        # length, 1, whatever z does. It is not the number A for z = 0 alone.
+        agreement = square_sum(u.sum(0)) - square_sum(u.detach())
+        view = torch.arange(num_views, device=z.device)
+        itself = (view[:, None] * num_candidates + torch.arange(first, first + num_images, device=z.device)).flatten()
+        excluded = None
+        if num_negatives is not None:
+            excluded = _excluded(num_views, num_images, num_candidates, first, num_negatives, z.device)
+        denominator = mean_log_partition(u.flatten(0, 1), others, 1 / temperature, itself, excluded)
+        return denominator - agreement / ((num_views - 1) * num_views * num_images * temperature)
 
 
-def _compared(num_views: int, num_images: int, num_negatives: int | None, device: torch.device) -> Bool[Tensor, "n n"]:
-    """Which embeddings stand in the denominator of each anchor: its positives and its first `num_negatives` negatives.
+def _excluded(
+    num_views: int, num_images: int, num_candidates: int, first: int, num_negatives: int, device: torch.device
+) -> Bool[Tensor, "n m"]:
+    """True for the negatives of each anchor after its first `num_negatives`.
 
     A negative's rank counts images first (the next one in the batch has offset 1), then views (the next one first, the
-    anchor's own view last).
+    anchor's own view last): it is among the first k if offset <= k - (images - 1) x (view's place), which compares a
+    table of images with a table of views.
     """
-    if num_negatives is not None and num_negatives > num_views * (num_images - 1):
+    if num_negatives > num_views * (num_candidates - 1):
         raise InputError(
-            f"num_negatives={num_negatives} is more than the {num_views * (num_images - 1)} embeddings of other images "
-            f"in {num_views} views of {num_images}; lower it or raise --batch-size"
+            f"num_negatives={num_negatives} is more than the {num_views * (num_candidates - 1)} embeddings of other "
+            f"images in {num_views} views of {num_candidates}; lower it or raise --batch-size"
         )
-    position = torch.arange(num_views * num_images, device=device)
-    image, view = position % num_images, position // num_images
-    itself = position[:, None] == position
-    if num_negatives is None:
-        return ~itself
-    image_offset = (image - image[:, None]) % num_images
-    view_offset = (view - view[:, None] - 1) % num_views
-    rank = view_offset * (num_images - 1) + image_offset - 1
-    return torch.where(image_offset == 0, ~itself, rank < num_negatives)
+    view, image = torch.arange(num_views, device=device), torch.arange(num_candidates, device=device)
+    last = num_negatives - (num_candidates - 1) * ((view - view[:, None] - 1) % num_views)
+    offset = (image - image[first : first + num_images, None]) % num_candidates
+    offset = offset.masked_fill(offset == 0, -num_views * num_candidates)  # no view of the anchor's own image
+    return (offset[:, None] > last[:, None, :, None]).reshape(num_views * num_images, -1)

@@ -1,4 +1,4 @@
-"""Supervised training on the labels: the ceiling every accuracy table carries beside the self-supervised rows.
+"""Supervised: cross-entropy on the labels, the ceiling every accuracy table carries beside the self-supervised rows.
 
 A linear head V on the representation, cross-entropy, mean over views:
 

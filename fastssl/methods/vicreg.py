@@ -25,19 +25,25 @@ Deviations:
   tunes the weights of invariance and variance together: about 20 at d = 64, 25-75 at 1024, 800 at 8192;
 - the multi-view code applies hinge and covariance to the mean of the other views too; here to views only (see above).
 
-Cost: A products of (d, B) by (B, d).
+Over several processes B is the batch of all of them: means, variances and the squares of the covariances are theirs
+(`moments` says at which traffic), while the invariance is a mean over own images.
+
+Cost: A products of (d, B) by (B, d), or of (B, d) by (d, B) while 4 B is not above 3 d.
 """
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
 from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.gather import mean_over_ranks, world_size
 from fastssl.methods.heads import projector
+from fastssl.methods.moments import correlations
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -113,15 +119,17 @@ def vicreg_loss(
 def vicreg_terms(
     z: Float[Tensor, "a b d"], form: Form = "leave_one_out"
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""], Float[Tensor, ""]]:
-    """Invariance, variance and covariance as above, each at least 0; in float32 also under autocast. A, B >= 2."""
+    """Invariance, variance and covariance as above; in float32 also under autocast. A, B >= 2. Of
+    several processes each gives its own images, and the mean over ranks is the term of all images."""
     num_views, num_images, dim = z.shape
     with without_autocast(z):
         z = at_least_float32(z)
         ratio = num_views / (num_views - 1)
-        invariance = (z - z.mean(0)).square().mean() * (ratio**2 if form == "leave_one_out" else 2 * ratio)
-        centred = z - z.mean(1, keepdim=True)
-        covariances = centred.mT @ centred / (num_images - 1)
-        variances = covariances.diagonal(dim1=1, dim2=2)
-        variance = torch.relu(TARGET_STD - torch.sqrt(variances + EPS)).mean()
-        off_diagonal = covariances - torch.diag_embed(variances)
-        return invariance, variance, 2 * off_diagonal.square().sum() / (num_views * dim)
+        # No gradient goes through either mean: deviations from it sum to 0, so whatever moves it changes nothing.
+        common, mean = z.detach().mean(0), mean_over_ranks(z.detach().mean(1, keepdim=True))
+        invariance = F.mse_loss(z, common.expand_as(z)) * (ratio**2 if form == "leave_one_out" else 2 * ratio)
+        variance, squares = correlations(z - mean)
+        unbiased = 1 - 1 / (num_images * world_size())
+        variance, squares = variance / unbiased, squares / unbiased**2
+        hinge = torch.relu(TARGET_STD - torch.sqrt(variance + EPS)).mean()
+        return invariance, hinge, 2 * (squares - variance.square().sum()) / (num_views * dim)

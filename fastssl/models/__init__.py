@@ -1,7 +1,7 @@
 """Encoders. Each maps normalised images (n, 3, s, s) to features (n, dim) through global average pooling."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 from torch import nn
@@ -11,14 +11,16 @@ from fastssl.models.micro import build_micro
 from fastssl.models.nano import build_nano
 from fastssl.models.resnet import build_resnet
 
-__all__ = ["ModelConfig"]
+__all__ = ["Arch", "ModelConfig"]
+
+Arch: TypeAlias = Literal["nano", "micro", "resnet18", "resnet34", "resnet50"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which encoder. `nano` is for CPUs, `micro` for quick sweeps on a GPU at 32 px, the ResNets for results."""
 
-    arch: Literal["nano", "micro", "resnet18", "resnet34", "resnet50"] = "nano"
+    arch: Arch = "nano"
     width: float = 1.0
     """Scales the channels of nano and micro, and the bottleneck's inner channels of resnet50."""
     small_stem: bool | None = None

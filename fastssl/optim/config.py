@@ -62,5 +62,11 @@ class OptimConfig:
         if self.optimiser == "lars":
             return LARS(groups, lr=self.lr, momentum=self.momentum)
         if self.optimiser == "sgd":
-            return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=fused)
+            optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=fused)
+            if (
+                self.momentum
+            ):  # the fused kernel cannot take in a parameter whose first gradient comes later; 0 is no trace
+                for p in (p for group in groups for p in group["params"]):
+                    optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            return optimizer
         return torch.optim.AdamW(groups, lr=self.lr, betas=(self.momentum, ADAMW_BETA2), fused=fused)

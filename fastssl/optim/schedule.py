@@ -31,6 +31,9 @@ def lr_scale(
 
 
 def set_lr(optimizer: torch.optim.Optimizer, scale: float) -> None:
-    """Sets every group's learning rate to `scale` times its own base rate. Does not touch the device."""
+    """Sets every group's learning rate to `scale` times its own base rate. Does not touch the device.
+
+    Groups whose `schedule` is "constant" keep their base rate, during the warm-up too.
+    """
     for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * scale
+        group["lr"] = group["base_lr"] * (1.0 if group.get("schedule") == "constant" else scale)

@@ -6,8 +6,15 @@
 from collections.abc import Callable
 
 from fastssl.recipe import Recipe
-from fastssl.recipes import cifar10, demo
+from fastssl.recipes import cifar10, cifar100, demo, imagenet, stl10, tiny_imagenet
 
-_FUNCTIONS: tuple[Callable[[], Recipe], ...] = (*demo.ALL, *cifar10.ALL)
+_FUNCTIONS: tuple[Callable[[], Recipe], ...] = (
+    *demo.ALL,
+    *cifar10.ALL,
+    *cifar100.ALL,
+    *stl10.ALL,
+    *tiny_imagenet.ALL,
+    *imagenet.ALL,
+)
 
 RECIPES: dict[str, Callable[[], Recipe]] = {f.__name__.replace("_", "-"): f for f in _FUNCTIONS}

@@ -10,8 +10,18 @@ from typing import Any
 
 METHOD_LABELS = {
     "simclr": "SimCLR",
+    "cissl": "CISSL",
+    "directclr": "DirectCLR",
+    "moco_v3": "MoCo v3",
+    "spectral": "spectral contrastive",
+    "idealized": "idealized loss",
     "barlow_twins": "Barlow Twins",
     "vicreg": "VICReg",
+    "byol": "BYOL",
+    "simsiam": "SimSiam",
+    "dino": "DINO",
+    "swav": "SwAV",
+    "dissl": "DISSL",
     "diet": "DIET",
     "supervised": "supervised",
     "random": "random encoder",

@@ -87,7 +87,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
         "sizes": [spec["size"] for spec in specs],
         "interpolation": " and ".join(dict.fromkeys(spec["interpolation"] for spec in specs)),
         "source": f"{case['height']}x{case['width']}",
-        "blocks": _block_medians(record["samples"], case["rounds_per_block"]),
+        "blocks": block_medians(record["samples"], case["rounds_per_block"]),
         **origin(record, PACKAGES),
     }
 
@@ -105,7 +105,7 @@ def origin(record: dict[str, Any], packages: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _block_medians(samples: Sequence[float], rounds: Sequence[int]) -> list[float]:
+def block_medians(samples: Sequence[float], rounds: Sequence[int]) -> list[float]:
     if sum(rounds) != len(samples):
         raise InputError(f"rounds_per_block={list(rounds)} do not add up to the {len(samples)} samples of the record")
     edges = [sum(rounds[:block]) for block in range(len(rounds) + 1)]

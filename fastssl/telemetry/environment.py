@@ -28,6 +28,8 @@ DISTRIBUTIONS = {
     "opencv": ("opencv-python", "opencv-python-headless", "opencv-contrib-python"),
     "pillow": ("pillow",),
     "simplejpeg": ("simplejpeg",),
+    "lightly": ("lightly",),
+    "solo-learn": ("solo-learn",),
 }
 _CGROUP = Path("/sys/fs/cgroup")
 _PROJECT = 'name = "fastssl-vision"'

@@ -17,7 +17,8 @@ from typing import Any
 from fastssl.errors import InputError
 
 SCHEMA = 1
-SCOPES = ("decode", "augment", "h2d", "train_step")
+SCOPES = ("decode", "augment", "h2d", "train_step", "loss")
+"""`loss`: a loss alone, forward and backward, which is a part of a training step."""
 OUTCOMES = ("ok", "wrong", "failed", "timeout")
 """`wrong`: the output broke the contract that was checked before timing; such a record carries no samples."""
 

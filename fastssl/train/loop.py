@@ -99,6 +99,9 @@ def resume(
         if parts.info.fingerprint != facts["fingerprint"]:
             raise InputError(f"dataset={recipe.data.dataset} has other images than when {run.run_id} began "
                              "(its fingerprint differs); put the old beton back, or train anew")  # fmt: skip
+        for name, value in parts.facts.items():  # those of the method: what is in the files its config names
+            if value != facts.get(name):
+                raise InputError(f"{name} differs from when {run.run_id} began; put the old file back, or train anew")
         if run.finished:
             say(f"run       {run.run_id} is finished; there is nothing to resume")
             return _result(run)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from fastssl.augment import append as append_module
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
-from fastssl.methods.diet import DIET
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
 from fastssl.telemetry.environment import device_facts, quick_precision, usable_cores
@@ -66,6 +66,7 @@ class Parts:
             "device": self.device.type,
             "loader": self.loader.describe()["kind"],
             "backend": self.backend.name,
+            **getattr(self.trainable.method, "facts", {}),
         }
 
     @property
@@ -104,7 +105,7 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
     loader = open_loader(
         chosen["loader"],
         data.dataset,
-        "train",
+        data.train_split,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
         order=data.order,
@@ -187,9 +188,8 @@ def start_card(parts: Parts, run_id: str) -> list[str]:
     busy = f"; the machine is busy (load {load:.1f}), so times will mislead" if load > cores + 1 else ""
     method = parts.trainable.method
     parameters = sum(p.numel() for p in method.parameters())
-    head = ""
-    if isinstance(method, DIET):
-        head = f", its head takes {method.memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.0f} MB"
+    memory_bytes: Callable[[int, int], int] | None = getattr(method, "memory_bytes", None)
+    head = f", its head takes {memory_bytes(recipe.batch_size, recipe.views) / 1e6:,.1f} MB" if memory_bytes else ""
     return [
         f"run       {run_id}",
         f"method    {recipe.method.kind}, {_sizes(parts.specs)} px, {parameters / 1e6:.2f} M weights{head}",

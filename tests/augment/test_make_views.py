@@ -1,5 +1,7 @@
 """Choosing a backend, and making all views of a batch."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -41,9 +43,11 @@ def test_views_epochs_and_seeds_differ_and_repeat():
 
 
 def test_automatic_choice_says_why(monkeypatch):
-    assert (get_backend("auto", "cpu").name, get_backend("auto", "cuda").name) == ("cpu", "kornia")
+    assert (get_backend("auto", "cpu").name, get_backend("auto", "cuda").name) == ("cpu", "fused")
     assert "automatic" in get_backend("auto", torch.device("cpu")).reason
     assert "asked for" in get_backend("reference").reason
+    monkeypatch.setattr(augment, "find_spec", lambda name: None if name == "triton" else find_spec(name))
+    assert get_backend("auto", "cuda").name == "kornia"
     monkeypatch.setattr(augment, "find_spec", lambda name: None)
     for device in ("cpu", "cuda"):
         slow = get_backend("auto", device)

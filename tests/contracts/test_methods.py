@@ -17,12 +17,23 @@ from torch import nn
 from fastssl.errors import InputError
 from fastssl.methods import METHODS
 from fastssl.methods.barlow_twins import BarlowTwinsConfig, barlow_twins_loss
+from fastssl.methods.byol import byol_loss
+from fastssl.methods.cissl import cissl_loss
 from fastssl.methods.diet import diet_loss
+from fastssl.methods.dino import dino_loss, dino_targets
+from fastssl.methods.directclr import directclr_loss
+from fastssl.methods.dissl import dissl_loss
 from fastssl.methods.encode import encode_views
+from fastssl.methods.idealized import idealized_loss
+from fastssl.methods.moco_v3 import moco_v3_loss
 from fastssl.methods.simclr import SimCLRConfig, simclr_loss
+from fastssl.methods.simsiam import simsiam_loss
+from fastssl.methods.spectral import spectral_loss
 from fastssl.methods.supervised import supervised_loss
+from fastssl.methods.swav import sinkhorn, swav_loss
 from fastssl.methods.vicreg import VICRegConfig, vicreg_loss
 from fastssl.optim import OptimConfig
+from fastssl.train.checkpoint import Trainable
 from fastssl.types import DatasetInfo
 from fastssl.views import ViewSpec
 
@@ -31,6 +42,12 @@ NUM_SAMPLES, NUM_CLASSES, DIM = 32, 4, 16
 INFO = DatasetInfo("toy", "train", "fingerprint", NUM_SAMPLES, NUM_CLASSES, 8, 8, (0.5,) * 3, (0.2,) * 3)
 KINDS = sorted(METHODS)
 ONE_VIEW = {"diet", "supervised", "random"}
+SMALL = {  # heads of thousands of outputs, cut to the size of the toy; a DINO that settles in thirty steps
+    "dino": {"num_outputs": 64, "projector_hidden": 32, "projector_dim": 16, "projector_bn": True}
+    | {"teacher_momentum": 0.9},
+    "dissl": {"num_outputs": 64, "teacher_hidden": 32, "head_rank": 16},
+    "swav": {"num_prototypes": 24, "projector_hidden": 32, "projector_dim": 16},
+}
 every_method = pytest.mark.parametrize("kind", KINDS)
 
 Z = torch.randn(3, 6, 8, generator=torch.Generator().manual_seed(0))
@@ -38,11 +55,23 @@ HEAD = torch.randn(40, 8, generator=torch.Generator().manual_seed(1))
 LOSSES = {
     "simclr": lambda z: simclr_loss(z, 0.5),
     "simclr-one-negative": lambda z: simclr_loss(z, 0.5, 1),
+    "simclr-candidates": lambda z: simclr_loss(z[:, 2:4], 0.5, candidates=z, first=2),
+    "cissl": lambda z: cissl_loss(z, z.flip(2), 0.07),
+    "directclr": lambda z: directclr_loss(z, 0.1),
+    "spectral": lambda z: spectral_loss(z),
+    "idealized": lambda z: idealized_loss(z, 0.1),
     "barlow-leave-one-out": lambda z: barlow_twins_loss(z, 0.1),
     "barlow-pairwise": lambda z: barlow_twins_loss(z, 0.1, "pairwise", "joint"),
     "barlow-mean-autocorr": lambda z: barlow_twins_loss(z, 0.1, "mean_autocorr", l2_first=True),
     "vicreg": lambda z: vicreg_loss(z),
     "vicreg-pairwise": lambda z: vicreg_loss(z, form="pairwise"),
+    "byol": lambda z: byol_loss(z, Z.flip(1)),
+    "simsiam": lambda z: simsiam_loss(z, Z.flip(1)),
+    "simsiam-mean-target": lambda z: simsiam_loss(z, Z.flip(1), "mean_target"),
+    "moco-v3": lambda z: moco_v3_loss(z, Z.flip(1), 0.2),
+    "dino": lambda z: dino_loss(z, dino_targets(z[:2], z[0, 0], 0.07), [0, 1]),
+    "dissl": lambda z: dissl_loss(z, 2 * z),
+    "swav": lambda z: swav_loss(z, sinkhorn(z[:2]), [0, 1]),
     "diet": lambda z: diet_loss(z[0], HEAD, torch.arange(6), 0.8, 16),
     "supervised": lambda z: supervised_loss(z, torch.arange(6)),
 }
@@ -60,7 +89,7 @@ def encoder():
 
 def build(kind, seed=0, **options):
     torch.manual_seed(seed)
-    return METHODS[kind](**options).build(encoder(), DIM, INFO)
+    return METHODS[kind](**SMALL.get(kind, {}) | options).build(encoder(), DIM, INFO)
 
 
 def batch(step, b=16, num_views=2):
@@ -77,13 +106,17 @@ def batch(step, b=16, num_views=2):
 
 
 def train(method, config, steps):
+    """As the loop does it, hooks included; the losses of all steps."""
     optimizer = config.build(method)
+    trainable = Trainable(method, optimizer, torch.amp.GradScaler("cpu", enabled=False))
     losses = []
     for step in range(steps):
+        trainable.on_step_start(step, step / steps)
         output = method(*batch(step))
         output.loss.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        trainable.on_step_end(step, step / steps)
         losses.append(output.loss.item())
     return losses
 
@@ -118,7 +151,7 @@ def test_method_takes_any_batch_and_number_of_views(kind, b, num_views):
 @every_method
 def test_method_trains_the_encoder_it_was_given(kind):
     given = encoder()
-    method = METHODS[kind]().build(given, DIM, INFO)
+    method = METHODS[kind](**SMALL.get(kind, {})).build(given, DIM, INFO)
     assert method.encoder is given
     method(*batch(0)).loss.backward()
     assert (given[0].weight.grad is None) == (kind == "random")
@@ -291,3 +324,26 @@ def test_method_compiles_to_one_graph(kind):
     output.loss.backward()
     for mine, theirs in zip(method.parameters(), twin.parameters()):
         torch.testing.assert_close(mine.grad, theirs.grad, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.gpu
+@every_method
+def test_method_trains_on_a_gpu_without_waiting_for_it(kind):
+    method = build(kind).to("cuda")
+    optimizer = OptimConfig(lr=1e-3).build(method)
+    trainable = Trainable(method, optimizer, torch.amp.GradScaler("cuda", enabled=False))
+    steps = [tuple(tuple(v.cuda() for v in x) if isinstance(x, tuple) else x.cuda() for x in batch(i)) for i in (0, 1)]
+    losses = []
+    for step, (views, index, labels) in enumerate(steps):
+        torch.cuda.set_sync_debug_mode("error" if step else "default")  # the first step makes handles and workspaces
+        try:
+            trainable.on_step_start(step, step / 2)
+            with torch.autocast("cuda", torch.bfloat16):
+                output = method(views, index, labels)
+            output.loss.backward()
+            optimizer.step()
+            trainable.on_step_end(step, step / 2)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        losses.append(output.loss)
+    assert torch.stack(losses).isfinite().all()

@@ -10,8 +10,8 @@ README = Path(__file__).parents[2] / "datasets" / "README.md"
 
 
 def test_every_named_dataset_has_a_card():
-    wanted = "cifar10 cifar100 demo demo_photos fashion_mnist flowers102 food101 imagenet stl10 svhn"
-    assert card_names() == wanted.split()
+    wanted = "cifar10 cifar100 demo demo_photos fashion_mnist flowers102 food101 imagenet imagenet100 stl10 svhn"
+    assert card_names() == [*wanted.split(), "tiny_imagenet"]
 
 
 @pytest.mark.parametrize("name", card_names())
@@ -25,7 +25,7 @@ def test_card_is_consistent(name):
     assert card.options().fraction == 1.0
 
 
-@pytest.mark.parametrize("name", [name for name in card_names() if load_card(name).image_px is None])
+@pytest.mark.parametrize("name", [name for name in card_names() if load_card(name).torchvision is not None])
 def test_card_names_a_torchvision_class(name):
     from torchvision import datasets
 

@@ -19,8 +19,9 @@ from fastssl.errors import InputError
 from fastssl.views import ViewSpec
 
 NUM_IMAGES = 22
-JPEG_LEVELS = 2.0
-"""Mean difference per image between two JPEG decoders, in levels."""
+JPEG_LEVELS = 4.0
+"""Mean difference per image between two JPEG decoders, in levels: nvJPEG repeats chroma where libjpeg interpolates it,
+up to 3.2 on these small pictures (H200, torchvision 0.26)."""
 SPECS = (ViewSpec(size=24, blur_p=0.0), ViewSpec(size=16))
 DRAWER, ALL = Drawer(SPECS, 0), Subset()
 

@@ -1,12 +1,16 @@
 import math
+import weakref
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.diet_memory import in_fresh_process
 from fastssl.errors import InputError
-from fastssl.methods.diet import DIETConfig, diet_loss, floor, head_memory_bytes
+from fastssl.methods.diet import DIETConfig, diet_loss, floor
+from fastssl.methods.diet_loss import rows_memory_bytes, rows_per_block
 from fastssl.types import DatasetInfo
 
 
@@ -39,7 +43,7 @@ def build(num_samples=12, fingerprint="a", **options):
 
 
 @pytest.mark.parametrize("eps", [0.0, 0.1, 0.8, 1.0])
-@pytest.mark.parametrize("block_rows", [1, 4, 23, 1000])
+@pytest.mark.parametrize("block_rows", [1, 4, 22, 23, 1000, "auto"])
 def test_diet_equals_dense_cross_entropy_in_value_and_gradient(eps, block_rows):
     z, weight, target = problem()
     streamed = diet_loss(z, weight, target, eps, block_rows)
@@ -114,7 +118,7 @@ def test_diet_starts_at_log_n():
 def test_diet_free_embeddings_reach_the_floor():
     torch.manual_seed(0)
     z, weight = (torch.randn(64, 64, dtype=torch.float64).mul(0.1).requires_grad_() for _ in range(2))
-    optimizer = torch.optim.Adam([z, weight], lr=0.02)
+    optimizer = torch.optim.Adam([z, weight], lr=0.02, fused=True)
     for _ in range(1500):
         optimizer.zero_grad()
         loss = diet_loss(z, weight, torch.arange(64), 0.8, 40)
@@ -136,29 +140,69 @@ def test_diet_off_target_gradient_vanishes_in_half_precision_but_not_here():
     torch.testing.assert_close(dweight[1:], torch.full_like(dweight[1:], batch * off_target), rtol=1e-3, atol=0)
 
 
-def test_diet_keeps_no_matrix_of_all_logits():
-    z, weight, target = problem(num_samples=64, batch=8)
-    largest = 0
+class LiveMatrices(torch.utils._python_dispatch.TorchDispatchMode):
+    """Counts the tensors of a given number of columns, and of rows other than `but`, that are alive at a time."""
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            nonlocal largest
-            out = func(*args, **(kwargs or {}))
-            if isinstance(out, torch.Tensor) and out.shape[:1] == (8,):
-                largest = max(largest, out.numel() // 8)
-            return out
+    def __init__(self, columns, but):
+        super().__init__()
+        self.columns, self.but, self.refs, self.most_rows = columns, but, [], 0
 
-    with Watch():
-        diet_loss(z, weight, target, 0.8, 16).backward()
-    assert 16 <= largest < 64
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if isinstance(out, torch.Tensor) and out.ndim == 2 and out.shape[1] == self.columns:
+            self.refs.append(weakref.ref(out))
+            alive = {t.data_ptr(): len(t) for r in self.refs if (t := r()) is not None and len(t) not in self.but}
+            self.most_rows = max(self.most_rows, sum(alive.values()))
+        return out
+
+
+@pytest.mark.parametrize(("block_rows", "most"), [(16, 16), (48, 48), (64, 64), ("auto", 64)])
+def test_diet_has_one_block_of_logits_alive_at_a_time(block_rows, most):
+    z, weight, target = problem(num_samples=64, dim=5, batch=8)
+    with LiveMatrices(columns=8, but=(5,)) as logits:  # (5, 8) is z transposed
+        diet_loss(z, weight, target, 0.8, block_rows).backward()
+    assert logits.most_rows == most
+
+
+@pytest.mark.parametrize(("block_rows", "products"), [(16, 4), (64, 3), ("auto", 3)])
+def test_diet_computes_logits_again_only_where_it_streams(block_rows, products):
+    z, weight, target = problem(num_samples=64, dim=5, batch=8)
+    with FlopCounterMode(display=False) as counter:
+        diet_loss(z, weight, target, 0.8, block_rows).backward()
+    assert counter.get_total_flops() == products * 2 * 64 * 5 * 8
+
+
+def test_diet_auto_keeps_what_is_small_and_streams_the_rest():
+    assert rows_per_block(50_000, 256) == 50_000
+    assert rows_per_block(1_281_167, 256) == 16_384
+    assert rows_per_block(1_281_167, 256, 1000) == 1000
+    assert rows_per_block(12, 256, 1000) == 12
+    assert rows_per_block(10, 1 << 30) == 1
+
+
+@pytest.mark.slow
+def test_diet_peak_memory_at_imagenet_size_is_the_gradient_and_a_few_blocks():
+    # All logits would take 1,312 MB, and the dense cross-entropy three times that.
+    measured = in_fresh_process(rows=1_281_167, dim=64, batch=256, block="auto")
+    assert measured["gradient_bytes"] == 4 * 64 * (1_281_167 + 256)
+    assert measured["rise_bytes"] - measured["gradient_bytes"] < 100e6
+
+
+def test_diet_streamed_sum_over_a_million_rows_is_accurate():
+    generator = torch.Generator().manual_seed(0)
+    z, weight = (torch.randn(n, 4, generator=generator) for n in (3, 1_281_167))
+    target = torch.tensor([0, 1_281_166, 7])
+    dense = F.cross_entropy(z.double() @ weight.double().T, target, label_smoothing=0.8)
+    streamed = diet_loss(z, weight, target, 0.8, 16_384)
+    torch.testing.assert_close(streamed.double(), dense, rtol=1e-6, atol=0)
 
 
 def test_diet_head_of_another_dataset_is_refused():
     state = build().state_dict()
     build().load_state_dict(state, strict=True)
-    with pytest.raises(InputError, match="num_samples=12 of the saved DIET head is not the 13"):
+    with pytest.raises(InputError, match="num_samples=12 of the saved DIET head is not the 13 of this one"):
         build(13).load_state_dict(state)
-    with pytest.raises(InputError, match="fingerprint=a of the saved DIET head is not the b"):
+    with pytest.raises(InputError, match="fingerprint=a of the saved DIET head is not the b of this one"):
         build(fingerprint="b").load_state_dict(state)
 
 
@@ -184,13 +228,15 @@ def test_diet_head_has_its_own_scales():
     assert scales == {"lr_scale": 2.0, "weight_decay_scale": 0.5}
 
 
-def test_diet_memory_counts_head_gradient_states_and_blocks():
-    assert head_memory_bytes(1000, 10, 4, 100, 2) == 4 * (4 * 10_000 + 3 * 4 * 100)
-    assert build(12).memory_bytes(4) == 4 * (4 * 60 + 3 * 4 * 12)
+def test_diet_memory_counts_head_gradient_states_and_one_block():
+    assert rows_memory_bytes(1000, 10, 4, 100, 2) == 4 * (4 * 10_000 + 4 * 100)
+    assert build(12).memory_bytes(4) == 4 * (4 * 60 + 4 * 12)
+    assert build(12).memory_bytes(4, 2, optimiser_states=1) == 4 * (3 * 60 + 8 * 12)
 
 
 @pytest.mark.parametrize(
-    "bad", [{"label_smoothing": 1.1}, {"label_smoothing": math.nan}, {"head_lr_scale": -1.0}, {"block_rows": 0}]
+    "bad",
+    [{"label_smoothing": 1.1}, {"label_smoothing": math.nan}, {"head_lr_scale": -1.0}, {"block_rows": 0}],
 )
 def test_diet_config_refuses(bad):
     with pytest.raises(InputError, match=next(iter(bad))):

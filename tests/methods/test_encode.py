@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from fastssl.errors import InputError
-from fastssl.methods.encode import encode_views, require_views
+from fastssl.methods.encode import encode_views, global_views, project_views, require_views
 
 
 class Watcher(nn.Module):
@@ -62,3 +62,25 @@ def test_require_views_names_the_fix():
     with pytest.raises(InputError, match=r"views=1 leaves simclr nothing to compare; give --views 2 or more"):
         require_views(views(1), 2, "simclr")
     require_views(views(2), 2, "simclr")
+
+
+def test_project_views_is_one_pass_of_the_head_or_one_per_view():
+    z = torch.randn(3, 8, 4)
+    head = nn.BatchNorm1d(4)
+    torch.testing.assert_close(project_views(head, z), head(z.flatten(0, 1)).view(3, 8, 4))
+    assert head.num_batches_tracked == 2
+    torch.testing.assert_close(project_views(head, z, True), torch.stack([head(view) for view in z]))
+    assert head.num_batches_tracked == 8
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "expected"),
+    [([8, 8, 4, 4, 4], None, [0, 1]), ([4, 8, 4, 8], None, [1, 3]), ([6, 6, 6], None, [0, 1, 2]), ([6] * 4, 2, [0, 1])],
+)
+def test_global_views_are_the_largest_or_the_first(sizes, count, expected):
+    assert global_views(views(sizes=sizes), count) == expected
+
+
+def test_global_views_refuses_more_than_there_are():
+    with pytest.raises(InputError, match="global_views=3 of 2 views"):
+        global_views(views(2), 3)

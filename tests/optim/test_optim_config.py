@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from fastssl.errors import InputError
-from fastssl.optim import LARS, OptimConfig
+from fastssl.optim import LARS, OptimConfig, set_lr
 from fastssl.optim.groups import param_groups
 
 KINDS = ("sgd", "adamw", "lars")
@@ -62,6 +62,39 @@ def test_groups_skip_frozen_parameters_and_refuse_to_train_nothing():
         OptimConfig().build(method.requires_grad_(False))
 
 
+class Steady(Headed):
+    def param_group_overrides(self):
+        return [([self.head.weight], {"lr_scale": 2.0, "schedule": "constant"})]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("progress", [0.0, 0.1, 0.6, 1.0])
+def test_group_with_a_constant_schedule_keeps_its_base_rate_from_start_to_end(kind, progress):
+    config = OptimConfig(optimiser=kind, lr=0.1, warmup_fraction=0.2)
+    method = Steady()
+    optimizer = config.build(method)
+    set_lr(optimizer, config.lr_scale(progress))
+    for group in optimizer.param_groups:
+        own = any(p is method.head.weight for p in group["params"])
+        assert group["lr"] == pytest.approx(0.2 if own else 0.1 * config.lr_scale(progress))
+
+
+def test_constant_schedule_survives_a_state_dict():
+    config = OptimConfig(optimiser="sgd", lr=0.1)
+    optimizer = config.build(Steady())
+    optimizer.load_state_dict(copy.deepcopy(config.build(Steady()).state_dict()))
+    set_lr(optimizer, 0.0)
+    assert sorted(group["lr"] for group in optimizer.param_groups) == pytest.approx([0, 0, 0.2])
+
+
+@pytest.mark.parametrize("override", [{"lr_scal": 2.0}, {"schedule": "cosine"}], ids=str)
+def test_override_without_an_effect_is_refused(override):
+    method = Headed()
+    method.param_group_overrides = lambda: [([method.head.weight], override)]
+    with pytest.raises(AssertionError):
+        OptimConfig().build(method)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_optimiser_state_survives_a_strict_round_trip(kind):
     torch.manual_seed(0)
@@ -96,6 +129,23 @@ def test_fused_optimiser_moves_like_the_plain_one(kind, slow):
         plain.step()
     for mine, theirs in zip(method.parameters(), twin.parameters()):
         torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_optimiser_takes_in_a_parameter_whose_first_gradient_comes_later(kind):
+    torch.manual_seed(0)
+    method = Headed()
+    optimizer = OptimConfig(optimiser=kind, lr=0.01, weight_decay=0.1).build(method)
+    late, *early = method.parameters()
+    before = late.clone()
+    for p in early:
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert torch.equal(late, before)  # no gradient: not even the weight decay moves it
+    for p in method.parameters():
+        p.grad = torch.ones_like(p)
+    optimizer.step()
+    assert not torch.equal(late, before)
 
 
 @pytest.mark.parametrize(

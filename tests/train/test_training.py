@@ -11,6 +11,9 @@ import torch
 
 from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
+from fastssl.methods.byol import BYOLConfig
+from fastssl.methods.moco_v3 import MoCoV3Config
+from fastssl.methods.simsiam import SimSiamConfig
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
 from fastssl.telemetry import environment
@@ -24,6 +27,7 @@ from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import build
 
 METHODS = ["simclr", "barlow", "vicreg", "diet", "supervised"]
+HEADS = {"projector_dim": 16, "projector_hidden": 32, "predictor_hidden": 8}
 
 
 def tiny(name="demo-simclr", **change):
@@ -89,7 +93,25 @@ def assert_same_state(a, b):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_run_resumed_in_mid_epoch_equals_an_uninterrupted_one(method, tiny_dataset, tmp_path):
-    recipe = tiny(f"demo-{method}", checkpoint_s=0.0)
+    assert_resumes(tiny(f"demo-{method}", checkpoint_s=0.0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        BYOLConfig(**HEADS),
+        pytest.param(SimSiamConfig(**HEADS), marks=pytest.mark.slow),
+        pytest.param(MoCoV3Config(**HEADS), marks=pytest.mark.slow),
+    ],
+    ids=lambda config: config.kind,
+)
+def test_run_of_a_method_that_keeps_more_than_weights_resumes_in_mid_epoch(config, tiny_dataset, tmp_path):
+    probe = ProbeConfig(probes=1, knn_k=5)
+    assert_resumes(tiny(method=config, checkpoint_s=0.0, epochs=2, probe=probe), tmp_path)
+
+
+def assert_resumes(recipe, tmp_path):
+    """Broken off after seven steps, in the middle of an epoch, it ends bit for bit as if it had not been."""
     whole = train(recipe, runs_dir=tmp_path / "whole", say=lambda line: None)
     with pytest.raises(Interrupted):
         train(recipe, runs_dir=tmp_path / "broken", say=lambda line: None, progress=interrupted_after(6))

@@ -1,0 +1,1 @@
+"""Losses beside their peers: forward, backward and memory on made-up embeddings."""
