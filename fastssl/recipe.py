@@ -102,7 +102,7 @@ class Recipe:
     views: int = 2
     """Augmented views per image and step."""
     batch_size: int = 256
-    """Images per step (not views)."""
+    """Images per step (not views), over all processes; they share it equally."""
     epochs: int | None = 100
     """Passes over the training images (over one window of a sliding order); None when `budget_s` is given."""
     budget_s: float | None = None
@@ -110,6 +110,8 @@ class Recipe:
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto is what the device computes in hardware: bf16, else fp16 on a GPU and fp32 on a CPU (where bf16 in software
     takes ten times as long)."""
+    sync_bn: bool = False
+    """Several processes normalise by the statistics of all their images (SyncBN); one process does so anyway."""
     compile: bool = False
     """Run the encoder through torch.compile; its warm-up is charged to the clock's compile phase."""
     backend: BackendName = "auto"

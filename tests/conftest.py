@@ -4,6 +4,9 @@ import atexit
 import gc
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,13 +81,41 @@ def mixed_beton(tmp_path_factory):
     return get
 
 
-@pytest.fixture
-def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
-    """Path of `tiny-train.beton`; the name `tiny` finds it and `tiny-test` (64 and 30 images of five classes)."""
-    folder = tmp_path_factory.mktemp("named")
+def name_tiny(tiny_beton, folder: Path) -> Path:
+    """Puts `tiny-train.beton` and `tiny-test.beton` in a folder (64 and 30 images of five classes)."""
     for split, num_images in (("train", 64), ("test", 30)):
         for suffix in (".beton", ".beton.json"):
-            source = tiny_beton(num_images).with_suffix(suffix)
-            shutil.copy(source, folder / f"tiny-{split}{suffix}")
-    monkeypatch.setenv("FASTSSL_BETONS", str(folder))
+            shutil.copy(tiny_beton(num_images).with_suffix(suffix), folder / f"tiny-{split}{suffix}")
     return folder / "tiny-train.beton"
+
+
+@pytest.fixture
+def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
+    """Path of `tiny-train.beton`; the name `tiny` finds it and `tiny-test`."""
+    folder = tmp_path_factory.mktemp("named")
+    monkeypatch.setenv("FASTSSL_BETONS", str(folder))
+    return name_tiny(tiny_beton, folder)
+
+
+def on_two_ranks(folder: Path, *jobs: str) -> dict[str, list]:
+    """What each of two processes found: {job: [of rank 0, of rank 1]}, for jobs of `two_ranks.py`."""
+    script = Path(__file__).parent / "two_ranks.py"
+    env = os.environ | {"FASTSSL_BETONS": str(folder), "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
+    command = lambda rank: [sys.executable, script, str(rank), folder, *jobs]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    processes = [subprocess.Popen(command(rank), env=env, **pipes) for rank in range(2)]
+    try:
+        said = [process.communicate(timeout=200)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    return {job: [torch.load(folder / f"{job}-{rank}.pt") for rank in range(2)] for job in jobs}
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tiny_beton, tmp_path_factory):
+    """All jobs that a CPU can do, in one start: torch is what takes the time."""
+    folder = tmp_path_factory.mktemp("two_ranks")
+    name_tiny(tiny_beton, folder)
+    return on_two_ranks(folder, "gathers", "sync_bn", "averages", "methods", "checkpoints", "training")

@@ -6,17 +6,23 @@ python tools/plots.py --check    # exit 1 if a table is stale
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, or `<!-- table: losses -->` ... for every benchmark of the losses.
+the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
+`<!-- table: toy -->` ... for the known-spectrum toy beside its reference. Made from the code are
+`<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
 """
 
 import argparse
 import os
 import re
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 
+from fastssl.methods.cards import method_cards
+from fastssl.recipe import Recipe
+from fastssl.recipes import RECIPES
 from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu_tables
 from fastssl.report.costs import SUITE, load_timings
 from fastssl.report.figures import budget_csv, budget_figure
@@ -30,6 +36,8 @@ from fastssl.report.loss_costs import load_losses
 from fastssl.report.loss_tables import loss_tables
 from fastssl.report.method_tables import method_results
 from fastssl.report.tables import budget_table
+from fastssl.report.toy_tables import SUITE as TOY
+from fastssl.report.toy_tables import load_toys, toy_tables
 from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
@@ -59,17 +67,58 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
         if name.startswith("method "):
             frames = [load(path, results) for path in campaigns(results, "train")]
             body = method_results(frames, name.removeprefix("method "))
+        elif name.startswith("recipes "):
+            body = recipe_table(name.removeprefix("recipes "))
+        elif name == "methods":
+            body = method_table()
         elif name == SUITE:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
         elif name == LOSSES:
             body = loss_text(results)
+        elif name == TOY:
+            body = toy_text(results)
         else:  # raises for a campaign that is not there
             body = budget_table(load(results / f"{name}.jsonl", results)).markdown().strip()
         return f"{begin}\n{body}\n{end}"
 
-    return re.sub(r"(<!-- table: (\S+|method \w+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: ((?:method |recipes )?\S+) -->).*?(<!-- end: \2 -->)", table, text, flags=re.DOTALL)
+
+
+def method_table() -> str:
+    """Every registered method, with its page in the same folder."""
+    rows = [(f"[{c.name}]({c.kind}.md)", c.idea[:1].upper() + c.idea[1:], c.paper) for c in method_cards()]
+    return markdown(("method", "idea", "paper"), rows)
+
+
+def recipe_table(method: str) -> str:
+    """The recipes of one method, as they are run when no flag says otherwise."""
+    recipes = [make() for make in RECIPES.values()]
+    rows = [_recipe_row(recipe) for recipe in recipes if recipe.method.kind == method]
+    return markdown(("recipe", "network", "views", "images per step", "length", "optimiser", "settings"), rows)
+
+
+def _recipe_row(recipe: Recipe) -> tuple[str, ...]:
+    optim, specs = recipe.optim, recipe.drawer.specs
+    sizes = {spec.size: sum(s.size == spec.size for s in specs) for spec in specs}
+    about = (RECIPES[recipe.name].__doc__ or "").partition(". ")[0].rstrip(".")
+    rate = f"{optim.optimiser} {optim.lr:.3g}, decay {optim.weight_decay:g}".replace("e-0", "e-")
+    epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs != 1 else ''}"
+    return (
+        f"`{recipe.name}`",
+        recipe.model.arch,
+        " + ".join(f"{count} x {size}" for size, count in sizes.items()),
+        str(recipe.batch_size),
+        f"{recipe.budget_s:g} s" if recipe.epochs is None else epochs,
+        "" if recipe.method.kind == "random" else rate,
+        about,
+    )
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def augment_text(results: Path) -> str:
@@ -103,6 +152,18 @@ def loss_text(results: Path) -> str:
     parts = []
     for path in campaigns(results, LOSSES):
         parts += _section(f"{path.parent.name}, {path.stem}", loss_tables(load_losses([path])))
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def toy_text(results: Path) -> str:
+    """Every campaign of the toy under a heading of its own: its cells beside the reference."""
+    parts = []
+    for path in campaigns(results, TOY):
+        tables = toy_tables(load_toys([path]))
+        parts += [
+            f"## {path.parent.name}, {path.stem}",
+            *(f"**{title}**\n\n{t.markdown()}".strip() for title, t in tables),
+        ]
     return "\n\n".join(parts or [UNMEASURED])
 
 

@@ -9,14 +9,12 @@ Box and Muller 1958 make normal numbers of them, in float32, with u the high 24 
 Their largest value is sqrt(48 ln 2) = 5.8.
 """
 
-import math
-
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from fastssl.augment.colour import Images, spread
-from fastssl.kernels.philox import philox4x32
+from fastssl.kernels.philox import normal_pair, philox4x32
 
 _CHUNK_PIXELS = 2**21
 """Most pixels drawn at once: Philox in torch holds about a dozen arrays of int64, 200 MB then."""
@@ -41,16 +39,6 @@ def gaussian_noise(key: Int64[Tensor, "b 2"], size: int) -> Float32[Tensor, "b 3
     """Normal numbers of mean 0 and deviation 1 for every value of a view, by a key of two 32-bit words per sample."""
     pixel = torch.arange(size * size, device=key.device)[None]
     words = philox4x32((pixel, 0, 0, 0), (key[:, :1], key[:, 1:]))
-    first, turn, second, other_turn = ((word >> 8).float() for word in words)
-    red_green, blue = _radius(first), _radius(second)
-    angle, other_angle = _angle(turn), _angle(other_turn)
-    values = torch.stack((red_green * angle.cos(), red_green * angle.sin(), blue * other_angle.cos()), dim=1)
-    return values.view(-1, 3, size, size)
-
-
-def _radius(uniform: Float32[Tensor, "b n"]) -> Float32[Tensor, "b n"]:
-    return (-2.0 * ((uniform + 1.0) * 2.0**-24).log()).sqrt()
-
-
-def _angle(uniform: Float32[Tensor, "b n"]) -> Float32[Tensor, "b n"]:
-    return uniform * (2.0 * math.pi * 2.0**-24)
+    red, green = normal_pair(words[0], words[1])
+    blue, _ = normal_pair(words[2], words[3])
+    return torch.stack((red, green, blue), dim=1).view(-1, 3, size, size)

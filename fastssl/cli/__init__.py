@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from fastssl.cli.console import Console
+from fastssl.cli.console import Console, speaks
 from fastssl.cli.parse import WrongUse, parse
 from fastssl.errors import InputError
 
@@ -67,7 +67,7 @@ def _main(arguments: list[str]) -> int:
         print(USAGE.format(commands="\n".join(f"  {name:8}  {about}" for name, about in COMMANDS.items())))
         return 0 if arguments else 2
     document, status = _run(arguments, console)
-    if as_json and document:
+    if as_json and document and speaks():
         print(json.dumps(_finite(document), allow_nan=False), flush=True)
     return status
 
@@ -83,6 +83,8 @@ def _run(arguments: list[str], console: Console) -> tuple[dict[str, Any], int]:
         return document, 0 if document.get("ok", True) else 1
     except WrongUse as error:
         line, status = str(error), 2
+        if not speaks():  # they are all used wrongly in the same way
+            return {}, status
     except BrokenPipeError:
         raise
     except (InputError, OSError) as error:

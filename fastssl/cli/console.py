@@ -1,5 +1,6 @@
 """What a person sees: plain lines, a table, a progress bar on a terminal, a line now and then elsewhere."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,11 @@ from rich.table import Table
 PLAIN_EVERY_S = 5.0
 
 
+def speaks() -> bool:
+    """Whether this process is the one that shows results; of several started by `torchrun` the first alone."""
+    return int(os.environ.get("WORLD_SIZE", 1)) == 1 or os.environ.get("RANK", "0") == "0"
+
+
 class _Rich(Rich):
     def on_broken_pipe(self) -> None:
         """As `print` does: what follows from it is for `main` to say."""
@@ -22,7 +28,7 @@ class Console:
     """Results go to standard output, progress and errors to standard error."""
 
     def __init__(self) -> None:
-        self.out = _Rich(highlight=False, soft_wrap=True)
+        self.out = _Rich(highlight=False, soft_wrap=True, quiet=not speaks())
         self.err = _Rich(stderr=True, highlight=False, soft_wrap=True)
 
     def say(self, line: str) -> None:
@@ -44,6 +50,9 @@ class Console:
     @contextmanager
     def progress(self, label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
         """Yields `update(done, total)`: a bar on a terminal, at most a line every five seconds elsewhere."""
+        if not speaks():
+            yield lambda done, total: None
+            return
         if self.err.is_terminal:
             columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
             with Progress(*columns, console=self.err, transient=True) as bar:

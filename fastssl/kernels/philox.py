@@ -8,6 +8,7 @@ the shift gives the unsigned halves all the same.
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), and its library Random123.
 """
 
+import math
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,3 +51,14 @@ def uniform(bits: Words) -> Words:
     if isinstance(bits, Tensor):
         return (bits >> 8).to(torch.float32) * 2.0**-24  # pyright: ignore[reportReturnType]
     return (np.asarray(bits) >> 8).astype(np.float32) * np.float32(2.0**-24)  # pyright: ignore[reportReturnType]
+
+
+def normal_pair(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Two independent float32 normals of mean 0 and deviation 1 from two words of 32 random bits (Box, Muller 1958).
+
+    With u the 24 high bits of a word: radius sqrt(-2 ln((u + 1) / 2^24)) of the first, angle 2 pi u / 2^24 of the
+    second. The largest value is sqrt(48 ln 2) = 5.8.
+    """
+    radius = (-2.0 * (((first >> 8).float() + 1.0) * 2.0**-24).log()).sqrt()
+    angle = (second >> 8).float() * (2.0 * math.pi * 2.0**-24)
+    return radius * angle.cos(), radius * angle.sin()

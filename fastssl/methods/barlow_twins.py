@@ -45,9 +45,9 @@ from torch import Tensor, nn
 
 from fastssl.errors import InputError
 from fastssl.methods.encode import encode_views, require_views
-from fastssl.methods.gather import gather, mean_over_ranks, world_size
+from fastssl.methods.gather import mean_over_ranks
 from fastssl.methods.heads import projector
-from fastssl.methods.moments import correlations, square_sum, standardised
+from fastssl.methods.moments import correlations, pair_squares, standardised
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
 
@@ -146,7 +146,7 @@ def standardise(z: Float[Tensor, "a b d"], scope: Scope = "per_view") -> Float[T
 def _leave_one_out(z: Tensor) -> tuple[Tensor, Tensor]:
     num_views = len(z)
     if num_views == 2:  # the second view's matrix is the transpose of the first's
-        diagonal, squares = correlations(z[:1], z[1:])
+        diagonal, squares = correlations(*z.unflatten(0, (2, 1)).unbind())
     else:
         diagonal, squares = correlations(z, z.sum(0) - z)  # A - 1 times the mean of the others
         diagonal, squares = diagonal / (num_views - 1), squares / (num_views - 1) ** 2
@@ -158,10 +158,8 @@ def _pairwise(z: Tensor) -> tuple[Tensor, Tensor]:
     num_pairs = num_views * (num_views - 1)  # ordered; both orders of a pair have the same value
     different = ~torch.eye(num_views, dtype=torch.bool, device=z.device)[..., None]
     diagonal = mean_over_ranks(torch.einsum("abd,cbd->acd", z, z) / num_images) * different
-    grams = z @ gather(z, 1).mT  # own images against everyone's
-    all_squares = (square_sum(grams.sum(0)) - square_sum(grams)) / (num_images**2 * world_size())
     invariance = ((diagonal - 1) * different).square().sum()
-    return invariance / num_pairs, (all_squares - diagonal.square().sum()) / num_pairs
+    return invariance / num_pairs, (pair_squares(z) - diagonal.square().sum()) / num_pairs
 
 
 def _mean_autocorr(z: Tensor) -> tuple[Tensor, Tensor]:

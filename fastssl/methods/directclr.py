@@ -3,7 +3,7 @@
 With r the representation (what a probe sees), d0 a number of features and z = r[:d0], the loss is InfoNCE between
 views: for an anchor view a of image i and its positive, view c of the same image,
 
-    loss = mean_{a != c} mean_i  -log( exp s(z_ai, z_ci) / sum over views e != a of all images of exp s(z_ai, z_ej) )
+    loss = mean_{a != c} mean_i  -log( exp s(z_ai, z_ci) / sum_{e != a} sum_j exp s(z_ai, z_ej) )
 
 with s the cosine over the temperature. The other features get no gradient of their own; the residual stream of the last
 block carries the signal to them. The projector of SimCLR keeps the representation from collapsing onto few dimensions;

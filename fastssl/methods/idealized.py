@@ -8,9 +8,8 @@ views, and C = E[f f'] over all embeddings. With E over images, and views where 
 Averaging over the views of an image estimates the augmentation kernel T, whose eigenfunctions, T f = lambda f, are what
 a representation should span: the first term is (A - 1)/A sum_j (1 - lambda_j) at such features, so it wants the largest
 lambda, and the second wants different ones. `spectral` and Barlow Twins seek the same span; here the kernel is spelt
-out.
-Two features gain (A - 1)/A (lambda_1 - lambda_2) by both being the first eigenfunction, and pay 2 weight: a weight of
-1/2 or more never lets features double, a weak one lets the spectrum of the representation fall off.
+out. Two features gain (A - 1)/A (lambda_1 - lambda_2) by both being the first eigenfunction, and pay 2 weight: a weight
+of 1/2 or more never lets features double, a weak one lets the spectrum of the representation fall off.
 
 The first term is computed as sum_j (1 - E m_j^2): the same number when variances are 1, and 1 for a dimension that has
 died, which has no variance to standardise; the first form would give 0 there, and collapse would be a minimum. Values
@@ -66,9 +65,8 @@ class IdealizedConfig:
     @property
     def weight(self) -> float:
         """The orthogonality weight as a number."""
-        if self.orthogonality_weight == "auto":
-            return AUTO_NUMERATOR / self.projector_dim
-        return self.orthogonality_weight
+        beta = self.orthogonality_weight
+        return AUTO_NUMERATOR / self.projector_dim if beta == "auto" else beta
 
     def build(self, encoder: nn.Module, dim: int, info: DatasetInfo) -> "Idealized":
         return Idealized(self, encoder, dim)

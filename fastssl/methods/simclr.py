@@ -93,7 +93,7 @@ class SimCLR(nn.Module):
 
 
 def everyone(z: Float[Tensor, "a b d"]) -> tuple[Float[Tensor, "a n d"] | None, int]:
-    """What `simclr_loss` compares with: all processes' embeddings, and where this one's begin; None if it is alone."""
+    """What `simclr_loss` compares with: all processes' embeddings and where this one's begin; None when it is alone."""
     return (gather(at_least_float32(z), 1), rank() * z.shape[1]) if world_size() > 1 else (None, 0)
 
 

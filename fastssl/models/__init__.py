@@ -10,6 +10,7 @@ from fastssl.errors import InputError
 from fastssl.models.micro import build_micro
 from fastssl.models.nano import build_nano
 from fastssl.models.resnet import build_resnet
+from fastssl.models.widen import widen
 
 __all__ = ["Arch", "ModelConfig"]
 
@@ -25,6 +26,11 @@ class ModelConfig:
     """Scales the channels of nano and micro, and the bottleneck's inner channels of resnet50."""
     small_stem: bool | None = None
     """ResNets: a 3x3, stride-1 stem without pooling, for images of 32-64 px. None takes it up to 64 px."""
+    feature_dim: int | None = None
+    """Number of features, by a head before the pooling (see `models.widen`); None: no head, the architecture's own."""
+    feature_head: Literal["bottleneck", "plain"] = "bottleneck"
+    """`bottleneck` is ISSL's, which also adds depth; `plain` is one 1x1 convolution. With the architecture's own
+    feature_dim, `bottleneck` is the control that tells depth from dimension."""
 
     def __post_init__(self) -> None:
         if not 0 < self.width <= 16:
@@ -33,6 +39,10 @@ class ModelConfig:
             raise InputError(f"width={self.width} has no effect on {self.arch}; give 1, or choose resnet50")
         if self.small_stem is not None and self.arch in ("nano", "micro"):
             raise InputError(f"small_stem={self.small_stem} has no effect on {self.arch}; leave it out")
+        if self.feature_dim is not None and not 1 <= self.feature_dim <= 65536:
+            raise InputError(f"feature_dim={self.feature_dim} is out of range; give 1 to 65536, or None for no head")
+        if self.feature_dim is None and self.feature_head != "bottleneck":
+            raise InputError(f"feature_head={self.feature_head} has no effect without a head; give feature_dim too")
 
     @property
     def least_size(self) -> int:
@@ -52,4 +62,7 @@ class ModelConfig:
         else:
             small = image_size <= 64 if self.small_stem is None else self.small_stem
             encoder, dim = build_resnet(self.arch, width=self.width, small_stem=small)
+        if self.feature_dim is not None:
+            encoder = widen(encoder, dim, self.feature_dim, bottleneck=self.feature_head == "bottleneck")
+            dim = self.feature_dim
         return encoder.to(memory_format=torch.channels_last), dim  # pyright: ignore[reportCallIssue]

@@ -55,7 +55,7 @@ _LABELLED = replace(VIEW, crop_scale=(0.25, 1.0), jitter_p=0.0, gray_p=0.0)
 NANO = (
     Arm(name="simclr", about="SimCLR, temperature .2", method=SimCLRConfig(temperature=0.2)),
     Arm(name="cissl", about="CISSL", method=CISSLConfig(temperature=0.2, projector_hidden=256)),
-    Arm(name="directclr", about="DirectCLR on half the features", method=DirectCLRConfig(
+    Arm(name="directclr", about="DirectCLR on a quarter of the features", method=DirectCLRConfig(
         temperature=0.2, num_features=64)),
     Arm(name="moco-v3", about="MoCo v3", method=MoCoV3Config(
         projector_dim=128, projector_hidden=256, predictor_hidden=256)),

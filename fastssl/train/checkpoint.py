@@ -15,8 +15,10 @@ from typing import Any
 import torch
 
 from fastssl.errors import InputError
+from fastssl.methods.gather import rank, world_size
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.files import write_atomically
+from fastssl.train import ranks
 from fastssl.types import Batch
 
 FORMAT = 1
@@ -38,10 +40,11 @@ class Position:
     log_sums: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def advance(self, batch: Batch, num_views: int, steps_per_epoch: int) -> None:
-        """Counts one step; the last step of an epoch is the start of the next."""
+        """Counts one step, of all processes; the last step of an epoch is the start of the next."""
+        images = len(batch.index) * world_size()
         self.step += 1
-        self.images += len(batch.index)
-        self.views += len(batch.index) * num_views
+        self.images += images
+        self.views += images * num_views
         self.skipped += batch.skipped
         self.step_in_epoch = (self.step_in_epoch + 1) % steps_per_epoch
         self.epoch += self.step_in_epoch == 0
@@ -83,12 +86,37 @@ class Trainable:
             "rng": random_state(),
         }
 
+    def own_state(self) -> dict[str, dict[Any, Any]]:
+        """Of a layer that several processes split (`unreduced_parameters`), what this one holds; else nothing."""
+        own = {id(p) for p in getattr(self.method, "unreduced_parameters", tuple)()}
+        if not own or world_size() == 1:
+            return {}
+        names = {name for name, p in self.method.named_parameters() if id(p) in own}
+        ordered = [p for group in self.optimizer.param_groups for p in group["params"]]
+        moments = self.optimizer.state_dict()["state"]
+        return {
+            "method": {
+                name: _on_cpu(value)
+                for name, value in self.method.state_dict().items()
+                if name in names or name.endswith("_extra_state")  # which says what the rows are
+            },
+            "optimizer": {
+                place: {name: _on_cpu(value) for name, value in moments[place].items()}
+                for place, p in enumerate(ordered)
+                if id(p) in own and place in moments
+            },
+        }
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.method.load_state_dict(state["method"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         restore_random_state(state["rng"])
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, torch.Tensor) else value
 
 
 def random_state() -> dict[str, Any]:
@@ -103,6 +131,14 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 
 def save_checkpoint(path: Path, identity: str, trainable: Trainable, position: Position, clock: Clock) -> None:
+    """Writes the first process's state, and beside it what the others do not share with it. All processes call it."""
+    own = ranks.collected(trainable.own_state())
+    ranks.on_first(lambda: _write(path, identity, trainable, position, clock, own))
+
+
+def _write(
+    path: Path, identity: str, trainable: Trainable, position: Position, clock: Clock, own: list[dict[str, Any]]
+) -> None:
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -110,6 +146,7 @@ def save_checkpoint(path: Path, identity: str, trainable: Trainable, position: P
         "state": trainable.state_dict(),
         "position": asdict(position),
         "clock": clock.state_dict(),
+        "own": own,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
@@ -124,10 +161,13 @@ def load_checkpoint(path: Path, identity: str, trainable: Trainable, clock: Cloc
     if content["identity"] != identity:
         raise InputError(f"{path} belongs to another recipe or dataset; train this one anew")
     try:
+        own = content.get("own", [{}] * world_size())[rank()]
+        content["state"]["method"] |= own.get("method", {})
+        content["state"]["optimizer"]["state"] |= own.get("optimizer", {})
         trainable.load_state_dict(content["state"])
         clock.load_state_dict(content["clock"])
         return Position(**content["position"])
-    except (RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (RuntimeError, LookupError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path} does not fit this recipe ({reason}); train it anew with --fresh") from error
 

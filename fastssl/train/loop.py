@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,12 @@ from typing import Any
 from torch.nn import Module
 
 from fastssl.errors import InputError
+from fastssl.methods.gather import world_size
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
+from fastssl.train import ranks
 from fastssl.train.checkpoint import Position, load_checkpoint, save_checkpoint
 from fastssl.train.log import EpochLog, FiniteGuard
 from fastssl.train.observe import observation
@@ -43,6 +45,7 @@ class TrainResult:
     budget: dict[str, Any]
 
 
+@ranks.together()
 def train(
     recipe: Recipe,
     *,
@@ -57,10 +60,12 @@ def train(
     The run's directory in `runs_dir` is named by the recipe's identity. A finished run is not repeated and an
     unfinished one is not overwritten, unless `fresh` says so. `append` is a module of one's own behind the
     augmentation (`augment.append`): it is part of the identity, and changes the views trained on, not those probed.
+    Processes started by `torchrun` train one model together; `say` and `progress` are called in the first of them.
 
     Errors: `InputError` for an impossible recipe, missing data, or a loss that is not finite.
     """
-    clock = Clock(resolve_device(recipe.device).type)
+    say, progress = ranks.only_first(say), ranks.only_first(progress)
+    clock = Clock(resolve_device(recipe.device).type, world_size())
     with clock.phase("compile"):
         parts = build(recipe, append=append)
     recipe = parts.recipe
@@ -72,12 +77,12 @@ def train(
         if not fresh and run.checkpoint.exists():
             raise InputError(f"run {run.run_id} is unfinished; continue it with `fastssl train --resume {run.path}`, "
                              "or start over with --fresh")  # fmt: skip
-        with closing(_ready(parts, run, clock, say)) as prober, run.locked():
-            run.clear()
-            run.write_recipe(recipe, parts.facts)
+        with _ready(parts, run, clock, say) as prober:
+            ranks.on_first(lambda: run.begin(recipe, parts.facts))
             return _run(parts, prober, run, clock, say, progress)
 
 
+@ranks.together()
 def resume(
     directory: Path, *, append: Module | None = None, say: Say = print, progress: Progress = _quiet
 ) -> TrainResult:
@@ -87,9 +92,13 @@ def resume(
 
     Errors: `InputError` as `train`, for a damaged checkpoint, and when the dataset or `append` is not the run's.
     """
+    say, progress = ranks.only_first(say), ranks.only_first(progress)
     run = RunDir.existing(directory)
     recipe, facts = run.read_recipe()
-    clock = Clock(resolve_device(facts["device"]).type)
+    if int(facts.get("world_size", 1)) != world_size():
+        raise InputError(f"world_size={world_size()} but {run.run_id} was begun by {facts.get('world_size', 1)} "
+                         "processes; resume it with as many (torchrun --nproc-per-node N)")  # fmt: skip
+    clock = Clock(resolve_device(facts["device"]).type, world_size())
     with clock.phase("compile"):
         parts = build(recipe, facts, append)
     with closing(parts.loader):
@@ -105,21 +114,30 @@ def resume(
         if run.finished:
             say(f"run       {run.run_id} is finished; there is nothing to resume")
             return _result(run)
-        with closing(_ready(parts, run, clock, say)) as prober, run.locked():
+        with _ready(parts, run, clock, say) as prober:
             return _run(parts, prober, run, clock, say, progress)
 
 
-def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Prober:
-    """Everything that can be refused is refused here, before a run's directory is made or touched."""
+@contextmanager
+def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[Prober | None]:
+    """Everything that can be refused is refused here, before a run's directory is made or touched.
+
+    Gives the prober and holds the run's lock, both in the first process alone. The steps of `warm_up` are steps of all
+    processes, so none still looks at what an earlier run left when the first one removes it.
+    """
     for line in start_card(parts, run.run_id):
         say(line)
-    with clock.phase("compile"):
-        prober = Prober(parts)
-        warm_up(parts)
-    return prober
+    ranks.require_same("run", run.run_id)
+    with ExitStack() as held:
+        with clock.phase("compile"):
+            prober = held.enter_context(closing(Prober(parts))) if ranks.is_first() else None
+            warm_up(parts)
+        if ranks.is_first():
+            held.enter_context(run.locked())
+        yield prober
 
 
-def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, progress: Progress) -> TrainResult:
+def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Say, progress: Progress) -> TrainResult:
     # ------------------------------------------------------------------ where it starts
     recipe, trainable = parts.recipe, parts.trainable
     position, last_good, metrics = Position(), "none yet", {}
@@ -127,7 +145,7 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
         position = load_checkpoint(run.checkpoint, parts.identity, trainable, clock, parts.device)
         last_good = f"{run.checkpoint} at step {position.step}"
         say(f"resume    at epoch {position.epoch}, step {position.step}")
-    run.keep_records(position.num_records)
+    ranks.on_first(lambda: run.keep_records(position.num_records))
     log, guard = EpochLog(position, clock), FiniteGuard(parts.device, recipe.method.kind)
     steps_per_epoch, saved_at = len(parts.loader), time.monotonic()
 
@@ -137,6 +155,14 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
             return position.step / (recipe.epochs * steps_per_epoch)
         assert recipe.budget_s is not None, "Recipe sees to it that there is one"
         return min(1.0, clock.spent_s("train", "data") / recipe.budget_s)
+
+    def probe() -> dict[str, float]:
+        assert prober is not None, "the first process has one, and nobody else is asked"
+        metrics = prober()
+        run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
+        say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
+            + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
+        return metrics
 
     # ------------------------------------------------------------------ the loop
     share = share_done()
@@ -150,7 +176,7 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
                 position.advance(batch, recipe.views, steps_per_epoch)
                 log.add(output)
                 guard.watch(output.loss, position.step)
-                share = share_done()
+                share, since_saved_s = ranks.agreed(share_done(), time.monotonic() - saved_at)
                 progress(share)
                 if position.step % guard.every_steps == 0:
                     guard.check(None, position, last_good)
@@ -159,18 +185,15 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
                 if share >= (position.probes_done + 1) / recipe.probe.probes:
                     guard.check(None, position, last_good)
                     with clock.phase("eval"):
-                        metrics = prober()
                         position.probes_done = int(share * recipe.probe.probes + 1e-9)
-                        run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
+                        metrics = ranks.on_first(probe)
                         position.num_records += 1
-                    say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
-                        + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
 
                 # ------------------------------------------------------ epoch's line, checkpoint
                 if position.step_in_epoch == 0:
                     say(log.line(metrics))
                     log.end_epoch()
-                if share >= 1.0 or time.monotonic() - saved_at >= recipe.checkpoint_s:
+                if share >= 1.0 or since_saved_s >= recipe.checkpoint_s:
                     guard.check(trainable.method, position, last_good)
                     with clock.phase("checkpoint"):
                         save_checkpoint(run.checkpoint, parts.identity, trainable, position, clock)
@@ -178,7 +201,7 @@ def _run(parts: Parts, prober: Prober, run: RunDir, clock: Clock, say: Say, prog
                 if share >= 1.0:
                     break
 
-    run.finish()
+    ranks.on_first(run.finish)
     return _result(run)
 
 

@@ -47,6 +47,12 @@ class RunDir:
         """True once the last checkpoint of a completed run is on disk."""
         return (self.path / "finished").is_file()
 
+    def begin(self, recipe: Recipe, facts: dict[str, str]) -> None:
+        """Starts the run over: what an earlier attempt left goes first, so that nobody takes it for this one's."""
+        for name in ("finished", "checkpoint.pt", "records.jsonl"):
+            (self.path / name).unlink(missing_ok=True)
+        self.write_recipe(recipe, facts)
+
     def write_recipe(self, recipe: Recipe, facts: dict[str, str]) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
         content = {"recipe": recipe.to_json(), "facts": facts, "identity": recipe.identity(**facts)}
@@ -71,11 +77,6 @@ class RunDir:
 
     def finish(self) -> None:
         write_atomically(self.path / "finished", b"")
-
-    def clear(self) -> None:
-        """Removes what an earlier attempt left, so that it cannot be mistaken for this one's."""
-        for name in ("finished", "checkpoint.pt", "records.jsonl"):
-            (self.path / name).unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -12,9 +12,12 @@ from fastssl.augment import append as append_module
 from fastssl.augment import get_backend, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
+from fastssl.methods.gather import rank, world_size
+from fastssl.methods.sync_bn import sync_batch_norm
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
 from fastssl.telemetry.environment import device_facts, quick_precision, usable_cores
+from fastssl.train import ranks
 from fastssl.train.checkpoint import Trainable
 from fastssl.types import AugmentBackend, Batch, DatasetInfo, Loader, MethodOutput, Views
 from fastssl.views import ViewSpec
@@ -23,10 +26,10 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
 def resolve_device(asked: str) -> torch.device:
-    """`auto` is CUDA when there is any. Errors: CUDA asked for and absent."""
+    """`auto` is CUDA when there is any; of several processes each has its own. Errors: CUDA asked for and absent."""
     if asked == "cuda" and not torch.cuda.is_available():
         raise InputError("device=cuda but torch sees no CUDA device; give --device cpu, or see `fastssl doctor`")
-    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
+    return ranks.own_device() if asked != "cpu" and torch.cuda.is_available() else torch.device("cpu")
 
 
 def with_precision(recipe: Recipe, device: torch.device) -> Recipe:
@@ -61,11 +64,13 @@ class Parts:
     @property
     def facts(self) -> dict[str, str]:
         """What decides the result beside the recipe: goes into the run's identity."""
+        processes = {} if world_size() == 1 else {"world_size": str(world_size())}
         return {
             "fingerprint": self.info.fingerprint,
             "device": self.device.type,
             "loader": self.loader.describe()["kind"],
             "backend": self.backend.name,
+            **processes,
             **getattr(self.trainable.method, "facts", {}),
         }
 
@@ -79,11 +84,12 @@ class Parts:
         return self.learn(views, batch)
 
     def learn(self, views: Views, batch: Batch) -> MethodOutput:
-        """The part of a step that comes after the views of a batch are made."""
+        """The part of a step that comes after the views of a batch are made; loss and logs are the global batch's."""
         trainable = self.trainable
         with torch.autocast(self.device.type, self.dtype, enabled=self.recipe.precision != "fp32"):
             output = trainable.method(views, batch.index, batch.labels)
         trainable.scaler.scale(output.loss).backward()
+        output = ranks.average(trainable.method, output)
         trainable.scaler.step(trainable.optimizer)
         trainable.scaler.update()
         trainable.optimizer.zero_grad(set_to_none=True)
@@ -101,9 +107,31 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
     recipe = with_precision(recipe, device)
     probe_backend = get_backend(chosen["backend"].partition("+")[0], device)
     backend = probe_backend if append is None else append_module(probe_backend, append.to(device))
+    check_shares(recipe)
+    gather, first = not backend.reads_rows, None
+    if ranks.is_first():
+        first = open_train_loader(recipe, chosen["loader"], device, gather)
+    kind = ranks.on_first(lambda: first.describe()["kind"] if first else "")  # what `auto` is hangs on free memory
+    loader = first if first is not None else open_train_loader(recipe, kind, device, gather)
+    return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
+                 build_trainable(recipe, loader.info, device))  # fmt: skip
+
+
+def check_shares(recipe: Recipe) -> None:
+    """Errors: `InputError` for a recipe that several processes cannot share."""
+    count = world_size()
+    if count > 1 and recipe.data.on_error == "skip":
+        raise InputError(f"on_error=skip leaves {count} processes batches of different sizes; give --on-error raise")
+    if count > 1 and recipe.batch_size < 2 * count and not recipe.sync_bn:
+        raise InputError(f"batch_size={recipe.batch_size} leaves {count} processes an image each, without batch "
+                         f"statistics; give {2 * count} or more, or --sync-bn")  # fmt: skip
+
+
+def open_train_loader(recipe: Recipe, kind: str, device: torch.device, gather: bool) -> Loader:
+    """This process's share of the batches of a recipe."""
     data = recipe.data
-    loader = open_loader(
-        chosen["loader"],
+    return open_loader(
+        kind,
         data.dataset,
         data.train_split,
         batch_size=recipe.batch_size,
@@ -114,22 +142,25 @@ def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.
         indices=data.indices,
         label_noise=data.label_noise,
         subset_seed=data.subset_seed,
+        rank=rank(),
+        world_size=world_size(),
         num_workers=data.workers,
         device=str(device),
-        gather=not backend.reads_rows,
+        gather=gather,
         views=recipe.drawer,
         on_error=data.on_error,
         scaled=data.scaled_decode,
     )
-    return Parts(recipe, device, loader, backend, probe_backend, recipe.specs(loader.info.mean, loader.info.std),
-                 build_trainable(recipe, loader.info, device))  # fmt: skip
 
 
 def build_trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> Trainable:
     """The networks of a recipe for a dataset, on the device, with their optimiser."""
     torch.manual_seed(recipe.seed)
     encoder, dim = recipe.model.build(recipe.spec.size)
-    method = recipe.method.build(encoder, dim, info).to(device=device, memory_format=torch.channels_last)  # pyright: ignore
+    method = recipe.method.build(encoder, dim, info)
+    if recipe.sync_bn:
+        sync_batch_norm(method, device)
+    method.to(device=device, memory_format=torch.channels_last)  # pyright: ignore
     if recipe.compile:
         method.encoder.compile()  # in place: the names in a checkpoint stay those of the plain encoder
     scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
@@ -157,7 +188,7 @@ def _made_up(real: Batch, parts: Parts) -> Batch:
         index = torch.arange(len(real.index), device=parts.device)
         made = {"images": _grid(len(images), images), "crops": tuple(_grid(len(crop), crop) for crop in crops)}
     else:
-        index = torch.arange(parts.recipe.batch_size, device=parts.device) % parts.info.num_samples
+        index = torch.arange(parts.loader.batch_size, device=parts.device) % parts.info.num_samples
         made = {"images": _grid(len(index), real.images)}  # of a resident set, too, which is larger than a batch
     return dataclasses.replace(real, **made, index=index, labels=index % max(parts.info.num_classes, 1))
 

@@ -18,17 +18,17 @@ from fastssl.errors import InputError
 from fastssl.methods import METHODS
 from fastssl.methods.barlow_twins import BarlowTwinsConfig, barlow_twins_loss
 from fastssl.methods.byol import byol_loss
-from fastssl.methods.cissl import cissl_loss
+from fastssl.methods.cissl import CISSLConfig, cissl_loss
 from fastssl.methods.diet import diet_loss
 from fastssl.methods.dino import dino_loss, dino_targets
-from fastssl.methods.directclr import directclr_loss
+from fastssl.methods.directclr import DirectCLRConfig, directclr_loss
 from fastssl.methods.dissl import dissl_loss
 from fastssl.methods.encode import encode_views
-from fastssl.methods.idealized import idealized_loss
+from fastssl.methods.idealized import IdealizedConfig, idealized_loss
 from fastssl.methods.moco_v3 import moco_v3_loss
 from fastssl.methods.simclr import SimCLRConfig, simclr_loss
 from fastssl.methods.simsiam import simsiam_loss
-from fastssl.methods.spectral import spectral_loss
+from fastssl.methods.spectral import SpectralConfig, spectral_loss
 from fastssl.methods.supervised import supervised_loss
 from fastssl.methods.swav import sinkhorn, swav_loss
 from fastssl.methods.vicreg import VICRegConfig, vicreg_loss
@@ -250,7 +250,16 @@ def test_method_config_fields_collide_with_no_other_config(kind):
         assert not mine & {f.name for f in dataclasses.fields(other)}
 
 
-@pytest.mark.parametrize("config", [SimCLRConfig, BarlowTwinsConfig, VICRegConfig])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SimCLRConfig,
+        SpectralConfig,
+        BarlowTwinsConfig,
+        VICRegConfig,
+        IdealizedConfig,
+    ],
+)
 def test_method_projector_follows_its_options(config):
     options = config(projector_dim=5, projector_hidden=7, projector_depth=3)
     linears = [m for m in options.build(encoder(), DIM, INFO).projector if isinstance(m, nn.Linear)]
@@ -259,7 +268,18 @@ def test_method_projector_follows_its_options(config):
         config(projector_hidden=0).build(encoder(), DIM, INFO)
 
 
-@pytest.mark.parametrize("config", [SimCLRConfig, BarlowTwinsConfig, VICRegConfig])
+@pytest.mark.parametrize(
+    "config",
+    [
+        SimCLRConfig,
+        CISSLConfig,
+        DirectCLRConfig,
+        SpectralConfig,
+        BarlowTwinsConfig,
+        VICRegConfig,
+        IdealizedConfig,
+    ],
+)
 def test_method_per_view_bn_passes_views_one_by_one(config):
     inputs = batch(0)
     losses = []
@@ -274,6 +294,9 @@ def test_method_per_view_bn_passes_views_one_by_one(config):
 @pytest.mark.parametrize(
     ("config", "loss_of"),
     [
+        (SimCLRConfig(temperature=0.3, num_negatives=5), lambda z: simclr_loss(z, 0.3, 5)),
+        (SpectralConfig(max_square_norm=3.0), lambda z: spectral_loss(z, 3.0)),
+        (IdealizedConfig(orthogonality_weight=0.7), lambda z: idealized_loss(z, 0.7)),
         (BarlowTwinsConfig(redundancy_weight=0.03), lambda z: barlow_twins_loss(z, 0.03)),
         (
             BarlowTwinsConfig(redundancy_weight=0.5, multiview="pairwise", standardise="joint", l2_first=True),
@@ -284,7 +307,7 @@ def test_method_per_view_bn_passes_views_one_by_one(config):
             lambda z: vicreg_loss(z, 3.0, 5.0, 7.0, "pairwise"),
         ),
     ],
-    ids=["barlow_twins", "barlow_twins with options", "vicreg"],
+    ids=["simclr", "spectral", "idealized", "barlow_twins", "barlow_twins with options", "vicreg"],
 )
 def test_method_trains_on_the_loss_that_meets_its_equation(config, loss_of):
     torch.manual_seed(0)

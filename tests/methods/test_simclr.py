@@ -101,3 +101,18 @@ def test_simclr_refuses_more_negatives_than_the_batch_holds():
 def test_simclr_config_refuses(bad):
     with pytest.raises(InputError, match=next(iter(bad))):
         SimCLRConfig(**bad)
+
+
+@pytest.mark.parametrize("num_negatives", [None, 1, 4, 13])
+def test_simclr_mean_over_parts_of_the_anchors_is_the_whole(num_negatives):
+    z = torch.randn(3, 6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(4)).requires_grad_()
+    whole = simclr_loss(z, 0.3, num_negatives)
+    parts = sum(simclr_loss(z[:, i : i + 2], 0.3, num_negatives, z, i) for i in (0, 2, 4)) / 3
+    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+    torch.testing.assert_close(torch.autograd.grad(parts, z)[0], torch.autograd.grad(whole, z)[0], rtol=1e-10, atol=0)
+
+
+def test_simclr_compares_an_embedding_of_zeros_as_the_equation_does():
+    z = torch.randn(2, 4, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    z[0, 1] = 0
+    torch.testing.assert_close(simclr_loss(z, 0.3), slow_simclr(z, 0.3), rtol=1e-12, atol=0)
