@@ -1,5 +1,6 @@
 """Fixtures shared by rooms: betons small enough to be written by a test."""
 
+import atexit
 import gc
 import os
 import shutil
@@ -25,10 +26,7 @@ def pytest_collection_finish():
     """What is imported stays: tests that collect garbage need not go through its million objects each time."""
     gc.collect()
     gc.freeze()
-
-
-def pytest_unconfigure():
-    gc.unfreeze()
+    atexit.register(gc.unfreeze)  # extension modules look for what is left of them at the end
 
 
 TINTS = np.array([[200, 60, 40], [180, 120, 60], [150, 70, 110], [220, 150, 70], [120, 90, 20]])

@@ -1,4 +1,4 @@
-"""Compiles the Triton kernels for GPUs that need not be here: `compile_kernels.py all|usual`.
+"""Compiles the Triton kernels for GPUs that need not be here: `compile_kernels.py all|usual ARCHITECTURE...`.
 
 A process of its own, as a test process has set the kernels to be interpreted. Prints one line per variant.
 """
@@ -12,7 +12,6 @@ from triton.compiler import ASTSource
 from fastssl.augment.sample_triton import DRAW_OPTIONS, draw_kernel
 from fastssl.kernels.augment_views import BLOCK, NUM_WARPS, augment_views_kernel
 
-ARCHITECTURES = (80, 90)
 POINTERS = {"rows": "*i64", "table": "*i32", "scratch": "*fp32"}
 INTEGERS = ("b", "image_stride", "channel_stride", "row_stride", "column_stride")
 USUAL = {"HAS_ROWS": False, "SIZE": 32, "CUBIC": False, "ANTIALIAS": True, "SHRINKS": False, "MOVES": False,
@@ -62,7 +61,7 @@ def compile_for(architecture, kernel, types, constants, options):
 
 
 if __name__ == "__main__":
-    for architecture in ARCHITECTURES:
+    for architecture in map(int, sys.argv[2:]):
         made = compile_draw(architecture)
         fused = made.asm["ptx"].count("fma.rn.f64")  # a fused product would round otherwise than the other samplers
         print(f"sm_{architecture} draw: {len(made.asm['cubin'])} bytes, {fused} fused products")
