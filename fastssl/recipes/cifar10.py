@@ -79,7 +79,7 @@ NANO = (
         optim={"weight_decay": 0.05}, run={"views": 1, "data": DataConfig(dataset="cifar10", fraction=0.1)}),
     Arm(name="supervised", about="Cross-entropy on the labels: the ceiling", method=SupervisedConfig(),
         run={"views": 1, "spec": _LABELLED}),
-    replace(FLOOR, run=dict(FLOOR.run) | {"budget_s": None}),
+    replace(FLOOR, run=dict(FLOOR.run) | {"budget_s": None, "spec": VIEW}),
 )  # fmt: skip
 
 ALL = (*recipes_of(on_gpu, "cifar10", SMALL), *recipes_of(on_cpu, "cifar10-nano", NANO))
