@@ -41,7 +41,14 @@ from fastssl.report.toy_tables import load_toys, toy_tables
 from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
-LABELS = {"train/cpu-amd-epyc-2core/cifar10-ten-minutes": "CIFAR-10 (JPEG)"}
+LABELS = dict.fromkeys(
+    (
+        "train/cpu-amd-epyc-2core/cifar10-ten-minutes",
+        "train/cpu-amd-epyc-2core/cifar10-three-minutes",
+        "train/nvidia-h200/cifar10-eight-seconds",
+    ),
+    "CIFAR-10 (JPEG)",
+)
 """What to call a campaign's dataset when its name says too little: a JPEG copy of CIFAR-10 is not CIFAR-10."""
 UNMEASURED = "No campaign has been recorded yet."
 
