@@ -85,6 +85,6 @@ NANO = (
 ALL = (
     *recipes_of(on_gpu, "cifar10", SMALL, "eight seconds of an H200, see docs/methods; in full not yet run"),
     *recipes_of(
-        on_cpu, "cifar10-nano", NANO, "three minutes of one core, see docs/methods; ten of two in results/train"
+        on_cpu, "cifar10-nano", NANO, "three minutes of one core, see docs/methods"
     ),
 )
