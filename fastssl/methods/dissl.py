@@ -23,7 +23,8 @@ issl/architectures/basic.py at 11574cfcb0a1.
 Deviations: any number of views; over several processes the marginal is that of the global batch, not of one device.
 
 Cost: the heads, 2 x 512 C multiply-adds per view, and 3 matrices of A B C floats kept for the backward pass (T and the
-two log-probabilities): 201 MB at A = 2, B = 512, C = 16384, and 67 MB of sums. Sums over pairs take 2 A products.
+two log-probabilities): 201 MB at A = 2, B = 512, C = 16384. Pairs take two products each, or, from three views on, 4 A
+products in all and 2 B C floats of sums.
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,8 @@ Paper: Caron, Misra, Mairal, Goyal, Bojanowski, Joulin 2020, arXiv 2006.09882. A
 main_swav.py at commit 5e073db0cc69 and src/resnet50.py at 04b8f4310a21.
 
 Deviations:
-- Sinkhorn works on logarithms, which no score or epsilon overflows;
+- Sinkhorn finds a factor per prototype and one per image instead of writing all codes in each turn; more than 3 turns,
+  whose factors could overflow, work on logarithms;
 - epochs are shares of the run: the queue joins at 15 of 200 and the prototypes stand still in the first of 200, as in
   the authors' settings for a batch of 256;
 - prototypes have unit length where they are used, instead of being scaled after each step;
@@ -27,8 +28,8 @@ Deviations:
 - over several processes embeddings are gathered (128 numbers each) and scored again, instead of summing K columns in
   each iteration.
 
-Cost: scores of A B K floats, kept as log p; Sinkhorn reads G (B + queue) K floats six times. Sums over pairs take A + G
-products.
+Cost: scores of A B K floats and codes of G B K are kept; Sinkhorn holds G (B + queue) K floats, which it writes six
+times and reads twice a turn. The loss takes a product per view.
 """
 
 from dataclasses import dataclass
@@ -40,12 +41,16 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
-from fastssl.methods.cross_view import cross_view_entropy
+from fastssl.methods.cross_view import prediction_entropy
 from fastssl.methods.encode import encode_views, global_views, project_views, require_views
 from fastssl.methods.gather import gather, rank
 from fastssl.methods.heads import Prototypes, projector
 from fastssl.methods.precision import at_least_float32, without_autocast
 from fastssl.types import DatasetInfo, MethodOutput, Views
+
+FACTOR_TURNS = 3
+"""Turns of Sinkhorn's algorithm whose factors fit in float32 whatever the scores: with N images and K prototypes they
+lie within N, K N^2 and K^2 N^3 of 1, K^2 N^3 being 7e17 at 4096 and 3000."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +65,7 @@ class SwAVConfig:
     sinkhorn_epsilon: float = 0.05
     """Divides the scores of the codes; above 0. Larger makes codes softer."""
     sinkhorn_iterations: int = 3
+    """Turns of making the codes even; more than 3 take some three times the time each."""
     freeze_prototypes_fraction: float = 0.005
     """Share of the run, from its start, in which the prototypes stand still."""
     queue_length: int = 0
@@ -160,27 +166,55 @@ class SwAV(nn.Module):
 def swav_loss(
     scores: Float[Tensor, "a b k"], codes: Float[Tensor, "g b k"], own: list[int], temperature: float = 0.1
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of each view's codes against the predictions of the other views, in nats; in float32 also
-    under autocast.
+    """Mean cross-entropy of each view's codes against the predictions of the other views, in nats; codes get no
+    gradient. In float32 also under autocast.
 
     Args:
         own: for each of the g codes, which of the a views it was made of; they are not compared.
     """
-    return cross_view_entropy(codes, F.log_softmax(at_least_float32(scores) / temperature, dim=-1), own)
+    return prediction_entropy(codes, scores, own, temperature)
 
 
+@torch.no_grad()
 def sinkhorn(
     scores: Float[Tensor, "g n k"], epsilon: float = 0.05, iterations: int = 3, empty: Bool[Tensor, "g n"] | None = None
 ) -> Float[Tensor, "g n k"]:
     """Codes: exp(scores / epsilon), scaled by turns so that each prototype's sum over images is the same and each
-    image's sum over prototypes is 1; the latter exactly, being last. In float32 also under autocast.
+    image's sum over prototypes is 1; the latter exactly, being last. Any scores and epsilon. In float32 also under
+    autocast; no gradient.
 
     Args:
         empty: rows that are no image; they count in no sum over images.
     """
-    log_codes = at_least_float32(scores) / epsilon
+    with without_autocast(scores):
+        scores = at_least_float32(scores)
+        return (_by_factors if iterations <= FACTOR_TURNS else _by_logarithms)(scores, epsilon, iterations, empty)
+
+
+def _by_factors(scores: Tensor, epsilon: float, iterations: int, empty: Tensor | None) -> Tensor:
+    """Finds a factor per prototype and one per image, and writes the codes once.
+
+    Each prototype's largest exponential is made 1, then each image's, so that no sum underflows to 0. The former is
+    what the turns do anyway; the latter is the first factor of the images.
+    """
+    top = (scores if empty is None else scores.masked_fill(empty[..., None], -torch.inf)).amax(1, keepdim=True)
+    codes = (scores - top).div_(epsilon)
+    largest = codes.amax(-1, keepdim=True)
+    codes.sub_(largest).exp_()
+    by_image, by_prototype = largest.exp_(), codes.new_ones(len(codes), 1, codes.shape[-1])
+    for i in range(iterations):
+        if i:
+            by_image = 1 / (codes @ by_prototype.mT)
+        if empty is not None:
+            by_image = by_image.masked_fill(empty[..., None], 0)
+        by_prototype = 1 / (by_image.mT @ codes)
+    codes.mul_(by_prototype)
+    return codes.div_(codes.sum(-1, keepdim=True))
+
+
+def _by_logarithms(scores: Tensor, epsilon: float, iterations: int, empty: Tensor | None) -> Tensor:
+    log_codes = scores / epsilon
     for _ in range(iterations):
         counted = log_codes if empty is None else log_codes.masked_fill(empty[..., None], -torch.inf)
-        log_codes = log_codes - counted.logsumexp(1, keepdim=True)
-        log_codes = log_codes.log_softmax(-1)
-    return log_codes.exp()
+        log_codes = log_codes.sub_(counted.logsumexp(1, keepdim=True)).log_softmax(-1)
+    return log_codes.exp_()

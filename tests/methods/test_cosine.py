@@ -47,6 +47,27 @@ def test_cosine_forms_are_one_at_two_views_and_two_at_three():
     assert (cosine_to_others(*draw(3)) - cosine_to_mean_of_others(*draw(3))).abs() > 1e-3
 
 
+@pytest.mark.parametrize("num_views", [2, 3])
+def test_cosine_of_a_zero_vector_is_zero_and_leaves_the_others_a_gradient(num_views):
+    p, t = (x.detach().clone() for x in draw(num_views))
+    p[0, 1], t[1, 2] = 0, 0
+    p.requires_grad_()
+    unit = lambda x: F.normalize(x, dim=-1)
+    expected = (unit(p) * (unit(t).sum(0) - unit(t))).sum(-1).mean() / (num_views - 1)
+    torch.testing.assert_close(cosine_to_others(p, t), expected, rtol=1e-12, atol=0)
+    (mine,), (theirs,) = (torch.autograd.grad(loss, p) for loss in (cosine_to_others(p, t), expected))
+    torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("num_views", [2, 4])
+def test_cosine_to_others_keeps_its_arguments_and_no_other_matrix(num_views):
+    p, t = draw(num_views, dim=512)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        cosine_to_others(p, t.detach())
+    assert {x.data_ptr() for x in kept if x.shape[-1] == 512} == {p.data_ptr(), t.data_ptr()}
+
+
 def test_cosine_to_others_weighs_all_targets_alike_and_to_their_mean_by_length():
     p, t = (x.detach() for x in draw(3))
     longer = torch.cat((t[:1], 3 * t[1:2], t[2:]))

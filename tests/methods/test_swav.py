@@ -83,11 +83,45 @@ def test_sinkhorn_survives_scores_that_overflow_the_exponential():
     torch.testing.assert_close(sinkhorn(scores, 0.01), torch.eye(2)[None])
 
 
+def sinkhorn_of_logarithms(scores, epsilon, iterations):
+    """What neither overflows nor underflows."""
+    log_codes = scores.double() / epsilon
+    for _ in range(iterations):
+        log_codes = log_codes - log_codes.logsumexp(1, keepdim=True)
+        log_codes = log_codes - log_codes.logsumexp(2, keepdim=True)
+    return log_codes.exp()
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0, 1000.0])
+@pytest.mark.parametrize("iterations", [1, 2, 3, 4, 100])
+def test_sinkhorn_in_float32_is_that_of_logarithms_for_any_scores(spread, iterations):
+    torch.manual_seed(0)
+    scores = spread * torch.randn(2, 40, 7)
+    scores[:, :3] -= 9 * spread  # images far from every prototype, and one prototype far from every image
+    scores[:, :, 0] -= 20 * spread
+    codes = sinkhorn(scores, 0.05, iterations)
+    exact = sinkhorn_of_logarithms(scores, 0.05, iterations)
+    # Scores of 1e5 epsilons are known to some 1e-2 epsilons in float32.
+    torch.testing.assert_close(codes.double(), exact, rtol=0, atol=1e-5 + 1e-4 * spread)
+    torch.testing.assert_close(codes.sum(-1), torch.ones(2, 40))
+
+
+def test_sinkhorn_takes_no_gradient_and_leaves_the_scores_as_they_are():
+    scores = torch.randn(2, 9, 4, requires_grad=True)
+    before = scores.detach().clone()
+    assert not sinkhorn(scores, empty=torch.zeros(2, 9, dtype=torch.bool)).requires_grad
+    assert torch.equal(scores, before)
+
+
 def test_sinkhorn_without_the_empty_rows_is_that_of_the_others():
     torch.manual_seed(0)
     scores = torch.rand(2, 9, 4)
     empty = (torch.arange(9) >= 6).expand(2, -1)
-    torch.testing.assert_close(sinkhorn(scores, empty=empty)[:, :6], sinkhorn(scores[:, :6]))
+    scores[:, 6:] += 5  # the largest of every prototype: they count for nothing even so
+    for epsilon, iterations in ((0.05, 3), (0.005, 3), (0.05, 4)):
+        codes = sinkhorn(scores, epsilon, iterations, empty)
+        torch.testing.assert_close(codes[:, :6], sinkhorn(scores[:, :6], epsilon, iterations))
+        assert codes.isfinite().all()
 
 
 @pytest.mark.parametrize(("num_views", "own"), [(2, [0, 1]), (5, [0, 1]), (4, [1, 3])])
@@ -122,13 +156,13 @@ def test_swav_takes_codes_of_the_large_crops_and_predicts_from_all():
 
 def test_swav_gradient_passes_through_the_predictions_alone():
     torch.manual_seed(0)
-    method, views = build(freeze_prototypes_fraction=0.0), crops((8, 8))
+    method, views = build(freeze_prototypes_fraction=0.0).double(), tuple(v.double() for v in crops((8, 8)))
     output = method(views, INDEX, INDEX)
     scores = method.prototypes(embeddings(method, views).flatten(0, 1)).view(2, 4, 7)
     expected = swav_loss(scores, sinkhorn(scores.detach()), [0, 1], 0.1)
     mine, theirs = (torch.autograd.grad(loss, list(method.parameters())) for loss in (output.loss, expected))
     for a, b in zip(mine, theirs):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
 def test_swav_prototypes_stand_still_for_their_share_of_the_run():
