@@ -84,7 +84,5 @@ NANO = (
 
 ALL = (
     *recipes_of(on_gpu, "cifar10", SMALL, "eight seconds of an H200, see docs/methods; in full not yet run"),
-    *recipes_of(
-        on_cpu, "cifar10-nano", NANO, "three minutes of one core, see docs/methods"
-    ),
+    *recipes_of(on_cpu, "cifar10-nano", NANO, "three minutes of one core, see docs/methods"),
 )
