@@ -4,8 +4,6 @@ import atexit
 import gc
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -97,25 +95,11 @@ def tiny_dataset(tiny_beton, tmp_path_factory, monkeypatch):
     return name_tiny(tiny_beton, folder)
 
 
-def on_two_ranks(folder: Path, *jobs: str) -> dict[str, list]:
-    """What each of two processes found: {job: [of rank 0, of rank 1]}, for jobs of `two_ranks.py`."""
-    script = Path(__file__).parent / "two_ranks.py"
-    env = os.environ | {"FASTSSL_BETONS": str(folder), "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
-    command = lambda rank: [sys.executable, script, str(rank), folder, *jobs]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    processes = [subprocess.Popen(command(rank), env=env, **pipes) for rank in range(2)]
-    try:
-        said = [process.communicate(timeout=200)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
-    return {job: [torch.load(folder / f"{job}-{rank}.pt") for rank in range(2)] for job in jobs}
-
-
 @pytest.fixture(scope="session")
 def two_ranks(tiny_beton, tmp_path_factory):
     """All jobs that a CPU can do, in one start: torch is what takes the time."""
     folder = tmp_path_factory.mktemp("two_ranks")
     name_tiny(tiny_beton, folder)
+    from two_ranks import on_two_ranks  # not above: it imports the methods
+
     return on_two_ranks(folder, "gathers", "sync_bn", "averages", "methods", "checkpoints", "training")

@@ -5,6 +5,8 @@ Both meet through a file in FOLDER: no port, so runs beside each other do not me
 """
 
 import dataclasses
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -199,6 +201,22 @@ def tiny_recipe(**change):
         "optim": OptimConfig(optimiser="sgd", lr=0.005),  # at higher rates, and with Adam, rounding grows
     }
     return dataclasses.replace(RECIPES["demo-simclr"](), **{**defaults, **change})
+
+
+def on_two_ranks(folder: Path, *jobs: str) -> dict[str, list]:
+    """What each of two processes found: {job: [of rank 0, of rank 1]}, for jobs of this file."""
+    script = Path(__file__)
+    env = os.environ | {"FASTSSL_BETONS": str(folder), "PYTHONPATH": str(script.parents[1]), "OMP_NUM_THREADS": "1"}
+    command = lambda rank: [sys.executable, script, str(rank), folder, *jobs]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    processes = [subprocess.Popen(command(rank), env=env, **pipes) for rank in range(2)]
+    try:
+        said = [process.communicate(timeout=200)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    return {job: [torch.load(folder / f"{job}-{rank}.pt") for rank in range(2)] for job in jobs}
 
 
 if __name__ == "__main__":

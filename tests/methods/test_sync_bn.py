@@ -4,9 +4,8 @@ import copy
 
 import pytest
 import torch
-from conftest import on_two_ranks
 from torch import nn
-from two_ranks import BATCH, randn, sync_bn
+from two_ranks import BATCH, on_two_ranks, randn, sync_bn
 
 from fastssl.methods.sync_bn import BatchNormOverRanks, sync_batch_norm
 
