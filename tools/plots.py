@@ -44,7 +44,7 @@ ROOT = Path(__file__).parent.parent
 LABELS = dict.fromkeys(
     (
         "train/cpu-amd-epyc-2core/cifar10-ten-minutes",
-        "train/cpu-amd-epyc-2core/cifar10-three-minutes",
+        "train/cpu-amd-epyc-1core/cifar10-three-minutes",
         "train/nvidia-h200/cifar10-eight-seconds",
     ),
     "CIFAR-10 (JPEG)",
