@@ -120,5 +120,6 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
 def _device(record: dict[str, Any]) -> str:
     device = record["device"]
     if device["kind"] == "cpu":
-        return f"{device['name']}, {record['host']['cores']} cores"
+        cores = record["host"]["cores"]
+        return f"{device['name']}, {cores} core{'s' * (cores != 1)}"
     return device["name"] if device["count"] == 1 else f"{device['count']} x {device['name']}"
