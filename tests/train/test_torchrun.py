@@ -57,8 +57,9 @@ def test_two_processes_train_the_weights_of_one_and_resume_to_the_bit(tiny_datas
     command = [sys.executable, "-m", "fastssl.cli", *train, str(tmp_path / "one")]
     subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
     (_, two), (_, one) = state(tmp_path / "two"), state(tmp_path / "one")
-    for name, value in one["state"]["method"].items():
-        torch.testing.assert_close(two["state"]["method"][name], value, rtol=1e-4, atol=1e-6)
+    weights = lambda kept: torch.cat([x.flatten() for x in kept["state"]["method"].values() if x.is_floating_point()])
+    gap = torch.linalg.vector_norm(weights(two) - weights(one)) / torch.linalg.vector_norm(weights(one))
+    assert gap < 3e-5  # rounding (1.4e-6 seen); without --sync-bn it is 2e-2
 
     script = tmp_path / "stopped.py"
     script.write_text(STOPPED)
