@@ -95,7 +95,8 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
 def origin(record: dict[str, Any], packages: Sequence[str]) -> dict[str, str]:
     """Columns that say where and with what a record was measured."""
     device, software = record["device"], record["software"]
-    name = device["name"] if device["kind"] == "cuda" else f"{device['name']}, {record['host']['cores']} cores"
+    cores = record["host"]["cores"]
+    name = device["name"] if device["kind"] == "cuda" else f"{device['name']}, {cores} core{'s' * (cores != 1)}"
     return {
         "device": name,
         "day": record["started_utc"][:10],
