@@ -2,23 +2,18 @@
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.train import TrainResult, train
+from fastssl.train.loop import Progress, Say, quiet
 
 if TYPE_CHECKING:
     from fastssl.report.tables import Table
-
-Say = Callable[[str], None]
-Progress = Callable[[float], None]
-
-
-def _quiet(share: float) -> None:
-    """No progress shown."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ def compare(
     margin: float,
     fresh: bool = False,
     say: Say = print,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
 ) -> Comparison:
     """Trains every recipe and compares what came out. `out` receives a directory per run, and the figure.
 
@@ -60,9 +55,11 @@ def compare(
         margin: what every self-supervised arm must gain over the random encoder of its own network, in ridge accuracy
             as a fraction of one.
 
-    Errors: `InputError` when no run left a record.
+    Errors: `InputError`, that of the first run, when all of them failed.
     """
     results, failures = train_each(arms, out, fresh=fresh, say=say, progress=progress)
+    if not results:
+        raise InputError(failures[0] if failures else "recipes=() leaves nothing to compare; give one or more")
     from fastssl.report.figures import budget_csv, budget_figure  # not above: a machine that only trains goes without
     from fastssl.report.load import load_runs
     from fastssl.report.tables import budget_table
@@ -73,7 +70,7 @@ def compare(
 
 
 def train_each(
-    arms: Sequence[Recipe], out: Path, *, fresh: bool = False, say: Say = print, progress: Progress = _quiet
+    arms: Sequence[Recipe], out: Path, *, fresh: bool = False, say: Say = print, progress: Progress = quiet
 ) -> tuple[list[tuple[Recipe, TrainResult]], list[str]]:
     """Trains the recipes one after the other, so that each has the whole machine; the results, and a line per failure.
 
@@ -86,7 +83,8 @@ def train_each(
         try:
             results.append((arm, train(arm, runs_dir=out, fresh=fresh, say=say, progress=share_of)))
         except Exception as error:  # of any kind: hours of the other arms are not lost for it
-            say(traceback.format_exc())
+            if not isinstance(error, InputError):  # whose one line says it all
+                say(traceback.format_exc())
             failures.append(f"{arm.name}, seed {arm.seed}, failed: {' '.join(str(error).split())}")
     return results, failures
 

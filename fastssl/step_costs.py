@@ -15,7 +15,7 @@ from fastssl.models import Arch, ModelConfig
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.train.checkpoint import Trainable
-from fastssl.train.setup import DTYPES, build_trainable, resolve_device, with_precision
+from fastssl.train.setup import DTYPES, build_trainable, learn, made_up_pixels, resolve_device, with_precision
 from fastssl.types import DatasetInfo, Views
 
 INFO = DatasetInfo("made-up", "train", "none", 50_000, 10, 32, 32, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
@@ -103,9 +103,8 @@ def _cifar10(kind: str) -> Iterator[Recipe]:
 
 
 def _made_up(count: int, size: int) -> torch.Tensor:
-    """Images of values from -1 to 1, no two alike."""
-    pixels = torch.arange(count * 3 * size * size) * 2654435761 % 251
-    return (pixels / 125 - 1).view(count, 3, size, size)
+    """Views of values from -1 to 1."""
+    return made_up_pixels(count, size, size) / 125 - 1
 
 
 class _Step:
@@ -115,10 +114,10 @@ class _Step:
         self.device = resolve_device(recipe.device)
         self.recipe = with_precision(recipe, self.device)
         self.trainable: Trainable = build_trainable(self.recipe, INFO, self.device)
-        dtype = DTYPES[self.recipe.precision]
+        self.dtype = DTYPES[self.recipe.precision]
         count = self.recipe.batch_size
         self.views: Views = tuple(
-            _made_up(count, spec.size).to(self.device, dtype, memory_format=torch.channels_last)
+            _made_up(count, spec.size).to(self.device, self.dtype, memory_format=torch.channels_last)
             for spec in self.recipe.drawer.specs
         )
         self.index = torch.arange(count, device=self.device)
@@ -127,15 +126,9 @@ class _Step:
         """Seconds of one step, the device waited for at both ends."""
         self._wait()
         start = time.perf_counter()
-        trainable, recipe = self.trainable, self.recipe
-        trainable.on_step_start(0, 0.5)
-        with torch.autocast(self.device.type, DTYPES[recipe.precision], enabled=recipe.precision != "fp32"):
-            output = trainable.method(self.views, self.index, self.index % INFO.num_classes)
-        trainable.scaler.scale(output.loss).backward()
-        trainable.scaler.step(trainable.optimizer)
-        trainable.scaler.update()
-        trainable.optimizer.zero_grad(set_to_none=True)
-        trainable.on_step_end(0, 0.5)
+        self.trainable.on_step_start(0, 0.5)
+        learn(self.trainable, self.dtype, self.views, self.index, self.index % INFO.num_classes)
+        self.trainable.on_step_end(0, 0.5)
         self._wait()
         return time.perf_counter() - start
 

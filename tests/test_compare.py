@@ -6,6 +6,7 @@ import pytest
 
 from fastssl import compare as module
 from fastssl.compare import budgeted, compare
+from fastssl.errors import InputError
 from fastssl.models import ModelConfig
 from fastssl.recipes import RECIPES
 from fastssl.report import figures, load, tables
@@ -59,3 +60,8 @@ def test_arm_that_fails_is_named_and_the_others_run(trained, tmp_path):
     assert [arm.name for arm in trained[1]] == ["demo-simclr", "demo-random", "demo-diet"]
     assert result.shortfalls == ("demo-simclr, seed 0, failed: the cable was pulled",)
     assert any("Traceback" in line for line in said)
+
+
+def test_when_all_fail_the_first_reason_is_the_error(trained, tmp_path):
+    with pytest.raises(InputError, match="demo-simclr, seed 0, failed: the cable was pulled"):
+        compare([SIMCLR, RANDOM], tmp_path, margin=0.02, say=lambda line: None)

@@ -11,7 +11,7 @@ import tyro
 from fastssl.cli import unknown
 from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
-from fastssl.compare import budgeted, compare
+from fastssl.compare import Comparison, budgeted, compare
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 
@@ -32,22 +32,18 @@ class Command:
     """Probes per run; the recipe's own number by default."""
     out: Path = Path("runs/compare")
     """Receives the runs, the table and the figure. Runs that are finished there are not repeated."""
+    fresh: bool = False
+    """Train them all anew."""
 
     def run(self, console: Console) -> dict[str, Any]:
         self._check()
         arms = [self._arm(name, seed) for seed in range(self.seeds) for name in self._names()]
         with console.progress("compare", "‰") as update:
             result = compare(
-                arms, self.out, margin=self.margin, say=console.say,
+                arms, self.out, margin=self.margin, fresh=self.fresh, say=console.say,
                 progress=lambda share: update(round(1000 * share), 1000),
             )  # fmt: skip
-        console.say("")
-        console.table(result.table.header, result.table.rows)
-        for line in result.shortfalls:
-            console.error(line)
-        for path in result.figures:
-            console.say(f"wrote {path}")
-        return result.to_json()
+        return show(console, result)
 
     def _names(self) -> list[str]:
         names: list[str] = []
@@ -72,3 +68,14 @@ class Command:
         if self.probes is None or recipe.epochs is not None:  # the random encoder has no curve
             return recipe
         return dataclasses.replace(recipe, probe=dataclasses.replace(recipe.probe, probes=self.probes))
+
+
+def show(console: Console, result: Comparison) -> dict[str, Any]:
+    """The table, what fell short, and where the figures are; and all of it as a document."""
+    console.say("")
+    console.table(result.table.header, result.table.rows)
+    for line in result.shortfalls:
+        console.error(line)
+    for path in result.figures:
+        console.say(f"wrote {path}")
+    return result.to_json()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastssl.cli.compare import show
 from fastssl.cli.console import Console
 from fastssl.demo import run_demo
 
@@ -24,10 +25,4 @@ class Command:
                 self.seconds, self.out, seed=self.seed, say=console.say,
                 progress=lambda share: update(round(1000 * share), 1000),
             )  # fmt: skip
-        console.say("")
-        console.table(result.table.header, result.table.rows)
-        for line in result.shortfalls:
-            console.error(line)
-        for path in result.figures:
-            console.say(f"wrote {path}")
-        return result.to_json()
+        return show(console, result)

@@ -63,9 +63,7 @@ class OptimConfig:
             return LARS(groups, lr=self.lr, momentum=self.momentum)
         if self.optimiser == "sgd":
             optimizer = torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=fused)
-            if (
-                self.momentum
-            ):  # the fused kernel cannot take in a parameter whose first gradient comes later; 0 is no trace
+            if self.momentum:  # the fused kernel takes in no parameter whose first gradient comes later; 0 is no trace
                 for p in (p for group in groups for p in group["params"]):
                     optimizer.state[p]["momentum_buffer"] = torch.zeros_like(p)
             return optimizer

@@ -7,7 +7,7 @@ of those ratios is given. An interval is the one that order statistics allow for
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -63,16 +63,35 @@ def load_timings(paths: Iterable[Path], skip: int = 0) -> pl.DataFrame:
     Of a case measured twice in one device and thread count, the last counts. Errors: `InputError` when a file is
     missing or damaged, or no record is of this suite.
     """
-    records = [record for record in read_records(paths)[skip:] if record["suite"] == SUITE]
+    rows = latest_rows(
+        paths, skip, SUITE, _row, ("case", "contestant", "device", "threads"), "benchmark; give records of `make bench`"
+    )
+    return pl.DataFrame(rows, schema=COLUMNS)
+
+
+def latest_rows(
+    paths: Iterable[Path],
+    skip: int,
+    suite: str,
+    row_of: Callable[[dict[str, Any]], dict[str, Any]],
+    same: Sequence[str],
+    missing: str,
+) -> list[dict[str, Any]]:
+    """A row per record of the suite, in order; of those that agree in the columns `same`, the last.
+
+    Errors: `InputError` when a file is missing or damaged, or no record is of this suite; `missing` says of what and
+    where to get some.
+    """
+    paths = list(paths)
+    records = [record for record in read_records(paths)[skip:] if record["suite"] == suite]
     if not records:
-        raise InputError(f"records={', '.join(map(str, paths))} hold no benchmark; give records of `make bench`")
-    rows = {}
-    for record in records:
-        row = _row(record)
-        key = (row["case"], row["contestant"], row["device"], row["threads"])
+        raise InputError(f"records={', '.join(map(str, paths))} hold no {missing}")
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in map(row_of, records):
+        key = tuple(row[name] for name in same)
         rows.pop(key, None)
         rows[key] = row
-    return pl.DataFrame(list(rows.values()), schema=COLUMNS)
+    return list(rows.values())
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

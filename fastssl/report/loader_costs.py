@@ -9,9 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fastssl.errors import InputError
-from fastssl.report.costs import origin
-from fastssl.telemetry.reading import read_records
+from fastssl.report.costs import latest_rows, origin
 
 SUITE = "load"
 OURS = "crops"
@@ -63,16 +61,10 @@ def load_loaders(paths: Iterable[Path], skip: int = 0) -> pl.DataFrame:
     Of what was measured twice, the last counts. Errors: `InputError` when a file is missing or damaged, or no record
     is of this suite.
     """
-    records = [record for record in read_records(paths)[skip:] if record["suite"] == SUITE]
-    if not records:
-        raise InputError(f"records={', '.join(map(str, paths))} hold no loader; give records of `make bench-load`")
-    rows = {}
-    for record in records:
-        row = _row(record)
-        key = (row["case"], row["contestant"], row["device"])
-        rows.pop(key, None)
-        rows[key] = row
-    return pl.DataFrame(list(rows.values()), schema=COLUMNS)
+    rows = latest_rows(
+        paths, skip, SUITE, _row, ("case", "contestant", "device"), "loader; give records of `make bench-load`"
+    )
+    return pl.DataFrame(rows, schema=COLUMNS)
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

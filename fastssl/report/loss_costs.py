@@ -9,9 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from fastssl.errors import InputError
-from fastssl.report.costs import block_medians, origin
-from fastssl.telemetry.reading import read_records
+from fastssl.report.costs import block_medians, latest_rows, origin
 
 SUITE = "losses"
 OURS = "ours"
@@ -70,16 +68,9 @@ def load_losses(paths: Iterable[Path], skip: int = 0) -> pl.DataFrame:
     Of what was measured twice, the last counts. Errors: `InputError` when a file is missing or damaged, or no record
     is of this suite.
     """
-    records = [record for record in read_records(paths)[skip:] if record["suite"] == SUITE]
-    if not records:
-        raise InputError(f"records={', '.join(map(str, paths))} hold no loss; give records of `make bench-losses`")
-    rows = {}
-    for record in records:
-        row = _row(record)
-        key = (row["case"], row["batch"], row["contestant"], row["device"])
-        rows.pop(key, None)
-        rows[key] = row
-    return pl.DataFrame(list(rows.values()), schema=COLUMNS)
+    same, missing = ("case", "batch", "contestant", "device"), "loss; give records of `make bench-losses`"
+    rows = latest_rows(paths, skip, SUITE, _row, same, missing)
+    return pl.DataFrame(rows, schema=COLUMNS)
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ Progress = Callable[[float], None]
 """Takes the share of the run that is done, 0 to 1; called every step."""
 
 
-def _quiet(share: float) -> None:
+def quiet(share: float) -> None:
     """No progress shown."""
 
 
@@ -53,7 +53,7 @@ def train(
     fresh: bool = False,
     append: Module | None = None,
     say: Say = print,
-    progress: Progress = _quiet,
+    progress: Progress = quiet,
 ) -> TrainResult:
     """Trains a recipe, probes it along the way, and returns the final metrics.
 
@@ -84,7 +84,7 @@ def train(
 
 @ranks.together()
 def resume(
-    directory: Path, *, append: Module | None = None, say: Say = print, progress: Progress = _quiet
+    directory: Path, *, append: Module | None = None, say: Say = print, progress: Progress = quiet
 ) -> TrainResult:
     """Continues a run from its last checkpoint (or from the start, when it had none yet) with its own recipe.
 

@@ -85,15 +85,21 @@ class Parts:
 
     def learn(self, views: Views, batch: Batch) -> MethodOutput:
         """The part of a step that comes after the views of a batch are made; loss and logs are the global batch's."""
-        trainable = self.trainable
-        with torch.autocast(self.device.type, self.dtype, enabled=self.recipe.precision != "fp32"):
-            output = trainable.method(views, batch.index, batch.labels)
-        trainable.scaler.scale(output.loss).backward()
-        output = ranks.average(trainable.method, output)
-        trainable.scaler.step(trainable.optimizer)
-        trainable.scaler.update()
-        trainable.optimizer.zero_grad(set_to_none=True)
-        return output
+        return learn(self.trainable, self.dtype, views, batch.index, batch.labels)
+
+
+def learn(
+    trainable: Trainable, dtype: torch.dtype, views: Views, index: torch.Tensor, labels: torch.Tensor
+) -> MethodOutput:
+    """Loss, gradients and update, from views of one batch; `dtype` is what autocast computes in, float32 for none."""
+    with torch.autocast(views[0].device.type, dtype, enabled=dtype != torch.float32):
+        output = trainable.method(views, index, labels)
+    trainable.scaler.scale(output.loss).backward()
+    output = ranks.average(trainable.method, output)
+    trainable.scaler.step(trainable.optimizer)
+    trainable.scaler.update()
+    trainable.optimizer.zero_grad(set_to_none=True)
+    return output
 
 
 def build(recipe: Recipe, facts: dict[str, str] | None = None, append: torch.nn.Module | None = None) -> Parts:
@@ -195,8 +201,12 @@ def _made_up(real: Batch, parts: Parts) -> Batch:
 
 def _grid(count: int, like: torch.Tensor) -> torch.Tensor:
     """Pixels of any values, `count` images of that size."""
-    _, _, height, width = like.shape
-    pixels = torch.arange(count * 3 * height * width, device=like.device) * 2654435761 % 251
+    return made_up_pixels(count, *like.shape[2:]).to(like.device)
+
+
+def made_up_pixels(count: int, height: int, width: int) -> torch.Tensor:
+    """uint8 images (count, 3, height, width) of values 0 to 250, channels-last; of no data, and always the same."""
+    pixels = torch.arange(count * 3 * height * width) * 2654435761 % 251
     return pixels.view(count, 3, height, width).to(torch.uint8, memory_format=torch.channels_last)
 
 
