@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from fastssl.errors import InputError
 from fastssl.report.costs import latest_rows, origin
 
 SUITE = "load"
