@@ -11,9 +11,17 @@ import torch
 
 from fastssl.data.policy import OrderConfig
 from fastssl.errors import InputError
+from fastssl.methods import METHODS as ALL_METHODS
 from fastssl.methods.byol import BYOLConfig
+from fastssl.methods.cissl import CISSLConfig
+from fastssl.methods.dino import DINOConfig
+from fastssl.methods.directclr import DirectCLRConfig
+from fastssl.methods.dissl import DISSLConfig
+from fastssl.methods.idealized import IdealizedConfig
 from fastssl.methods.moco_v3 import MoCoV3Config
 from fastssl.methods.simsiam import SimSiamConfig
+from fastssl.methods.spectral import SpectralConfig
+from fastssl.methods.swav import SwAVConfig
 from fastssl.recipe import DataConfig, ProbeConfig
 from fastssl.recipes import RECIPES
 from fastssl.telemetry import environment
@@ -96,18 +104,29 @@ def test_run_resumed_in_mid_epoch_equals_an_uninterrupted_one(method, tiny_datas
     assert_resumes(tiny(f"demo-{method}", checkpoint_s=0.0), tmp_path)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        BYOLConfig(**HEADS),
-        pytest.param(SimSiamConfig(**HEADS), marks=pytest.mark.slow),
-        pytest.param(MoCoV3Config(**HEADS), marks=pytest.mark.slow),
-    ],
-    ids=lambda config: config.kind,
-)
-def test_run_of_a_method_that_keeps_more_than_weights_resumes_in_mid_epoch(config, tiny_dataset, tmp_path):
+OTHERS = [
+    BYOLConfig(**HEADS),
+    SimSiamConfig(**HEADS),
+    MoCoV3Config(**HEADS),
+    DINOConfig(num_outputs=32, projector_dim=8, projector_hidden=32, projector_bn=True),
+    SwAVConfig(num_prototypes=16, projector_hidden=32, queue_length=32, queue_start=0.0),
+    DISSLConfig(num_outputs=32, head_rank=8, teacher_hidden=32),
+    CISSLConfig(projector_dim=16, projector_hidden=32),
+    SpectralConfig(projector_dim=16, projector_hidden=32),
+    IdealizedConfig(projector_dim=16),
+    DirectCLRConfig(num_features=32),
+]
+
+
+@pytest.mark.parametrize("config", OTHERS, ids=lambda config: config.kind)
+def test_run_of_any_other_method_resumes_in_mid_epoch(config, tiny_dataset, tmp_path):
     probe = ProbeConfig(probes=1, knn_k=5)
     assert_resumes(tiny(method=config, checkpoint_s=0.0, epochs=2, probe=probe), tmp_path)
+
+
+def test_every_method_that_trains_is_among_those_resumed():
+    kinds = {RECIPES[f"demo-{method}"]().method.kind for method in METHODS} | {config.kind for config in OTHERS}
+    assert kinds == set(ALL_METHODS) - {"random"}
 
 
 def assert_resumes(recipe, tmp_path):
