@@ -69,9 +69,12 @@ def open_run(directory: Path, *, device: str = "auto", weights: Weights = "train
 def build_encoder(recipe: Recipe) -> tuple[nn.Module, int]:
     """The encoder as a run of this recipe begins with it, and the width of its features; global random state is put
     back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(recipe.seed)
+    try:
         return recipe.model.build(recipe.spec.size)
+    finally:
+        torch.default_generator.set_state(before)
 
 
 def load_encoder(encoder: nn.Module, method_state: dict[str, Any], run: RunDir) -> None:
