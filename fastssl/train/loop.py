@@ -162,6 +162,9 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
         run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
         say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
             + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
+        if metrics["collapsed"]:
+            say(f"collapse  at step {position.step} all images look alike to the encoder (effective rank "
+                f"{metrics['effective_rank']:.1f}): see docs/health.md")  # fmt: skip
         return metrics
 
     # ------------------------------------------------------------------ the loop

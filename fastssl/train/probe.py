@@ -10,6 +10,7 @@ from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from fastssl.evals import Features, evaluate, protocol
 from fastssl.evals.features import extract
+from fastssl.evals.health import health
 from fastssl.train.setup import Parts
 from fastssl.types import Batch, Loader
 from fastssl.views import ViewSpec
@@ -44,13 +45,18 @@ class Prober:
         return f"{words}{square}; {probe.test_split} split"
 
     def __call__(self) -> dict[str, float]:
-        """Metrics of the encoder as it stands, by name; accuracies as fractions of one."""
+        """Metrics of the encoder as it stands, by name: accuracies as fractions of one, and the health of the test
+        features (`evals.health`)."""
         self.skipped = 0
         encoder, dtype = self.parts.trainable.encoder, self.parts.dtype
         train_x, train_y = extract(encoder, self.train_loader, self._prepare, dtype)
         test_x, test_y = extract(encoder, self.test_loader, self._prepare, dtype)
         features = Features(train_x, train_y, test_x, test_y, self.train_loader.info.num_classes)
-        return evaluate(features, knn_k=self.recipe.probe.knn_k, knn_temperature=self.recipe.probe.knn_temperature)
+        probe = self.recipe.probe
+        return {
+            **evaluate(features, knn_k=probe.knn_k, knn_temperature=probe.knn_temperature),
+            **health(test_x),
+        }
 
     def _require_same_classes(self) -> None:
         """A probe fitted on one numbering of the classes and scored on another would be wrong without a word."""
