@@ -22,6 +22,8 @@ from fastssl.report.student import mean_and_halfwidth, t_975
 
 Classifier = Literal["ridge", "logistic"]
 FOLDS = 5
+ROUGH = 1e-2
+"""Tolerance of the fits that only choose a penalty."""
 
 
 def few_labels(
@@ -111,7 +113,7 @@ def _logistic(x: Float32[Tensor, "m k"], y: Int64[Tensor, "m"], num_classes: int
         fold[order] = torch.arange(len(y)) % folds
         right = torch.zeros(len(LOGISTIC_PENALTIES), dtype=torch.int64)
         for k in range(folds):
-            fits = fit_logistic(x[fold != k], y[fold != k], num_classes, LOGISTIC_PENALTIES).classifiers
+            fits = fit_logistic(x[fold != k], y[fold != k], num_classes, LOGISTIC_PENALTIES, ROUGH).classifiers
             right += torch.tensor([int((fit.predict(x[fold == k]) == y[fold == k]).sum()) for fit in fits])
         penalty = max(zip(right.tolist(), LOGISTIC_PENALTIES))[1]
     return fit_logistic(x, y, num_classes, [penalty]).classifiers[0]

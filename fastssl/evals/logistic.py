@@ -69,7 +69,11 @@ class Logistic:
 
 
 def fit_logistic(
-    x: Float32[Tensor, "n k"], y: Int64[Tensor, "n"], num_classes: int, penalties: Sequence[float]
+    x: Float32[Tensor, "n k"],
+    y: Int64[Tensor, "n"],
+    num_classes: int,
+    penalties: Sequence[float],
+    tolerance: float = TOLERANCE,
 ) -> Logistic:
     """Fits every penalty on the device of `x`; no copy of the features is made."""
     moments = Moments.of(x, y, num_classes)
@@ -107,7 +111,7 @@ def fit_logistic(
     curvature = values[None] / 2 + strength[:, None]
     metric = 1 / torch.cat([curvature, torch.full_like(curvature[:, :1], 0.5)], 1)[..., None]
     start = torch.zeros(len(strength), len(values) + 1, num_classes, dtype=torch.float64, device=x.device)
-    found = minimise(evaluate, start, metric, tolerance=TOLERANCE, max_steps=MAX_STEPS)
+    found = minimise(evaluate, start, metric, tolerance=tolerance, max_steps=MAX_STEPS)
     weight, bias = raw(found.at)
     classifiers = [LinearClassifier(w, b) for w, b in zip(weight, bias)]
     return Logistic(classifiers, found.values.tolist(), found.converged.tolist(), found.num_steps)

@@ -18,11 +18,12 @@ from fastssl.data.open import find_beton, open_loader
 from fastssl.data.served import serve
 from fastssl.errors import InputError
 from fastssl.probing.subject import Subject, hash_of
+from fastssl.train.probe import EVAL_BATCH
 from fastssl.types import DatasetInfo, Loader
 from fastssl.views import ViewSpec
 
-BATCH_VIEWS = 512
-"""Views through the network at a time."""
+BATCH_VIEWS = EVAL_BATCH
+"""Views through the network at a time; as in the probes of training, so that a later one gives their very numbers."""
 Progress = Callable[[int, int], None]
 """Takes the images done and all there are."""
 
@@ -141,7 +142,7 @@ def settle(subject: Subject, num_images: int = 2048) -> Subject:
     show(dataclasses.replace(subject, encoder=encoder, projector=projector), look, layers)
     for network in networks:
         network.eval()
-    return dataclasses.replace(subject, encoder=encoder, projector=projector, weights_hash=hash_of(*networks))
+    return dataclasses.replace(subject, encoder=encoder, projector=projector, weights_hash=hash_of(encoder))
 
 
 def _open(subject: Subject, look: Look, specs: tuple[ViewSpec, ...]) -> Loader:

@@ -34,11 +34,13 @@ class Subject:
     encoder: nn.Module
     projector: nn.Module | None
     """What the method puts between encoder and loss; None unless it was asked for."""
+    dim: int
+    """Width of the encoder's features."""
     step: int
     device: torch.device
     backend: AugmentBackend
     weights_hash: str
-    """Hex SHA-256 of the weights and buffers: features of other weights are never taken for these."""
+    """Hex SHA-256 of the encoder's weights and buffers: features of other weights are never taken for these."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -57,7 +59,7 @@ def open_run(
     recipe, facts = run.read_recipe()
     at = resolve_device(device)
     recipe = with_precision(recipe, at)
-    encoder, head = _build(recipe, projector)
+    encoder, head, dim = _build(recipe, projector)
     step = 0
     if weights == "trained":
         content = read_checkpoint(run.checkpoint)
@@ -69,22 +71,23 @@ def open_run(
     if head is not None:
         head.to(at).eval()
     backend = get_backend(facts["backend"].partition("+")[0] if at.type == facts["device"] else "auto", at)
-    return Subject(run, recipe, facts, weights, encoder, head, step, at, backend, hash_of(encoder, head))
+    return Subject(run, recipe, facts, weights, encoder, head, dim, step, at, backend, hash_of(encoder))
 
 
-def _build(recipe: Recipe, with_projector: bool) -> tuple[nn.Module, nn.Module | None]:
-    """Encoder and projector as a run of this recipe begins with them; global random state is put back."""
+def _build(recipe: Recipe, with_projector: bool) -> tuple[nn.Module, nn.Module | None, int]:
+    """Encoder, projector and the width of the features, as a run of this recipe begins with them; global random
+    state is put back."""
     before = torch.default_generator.get_state()
     torch.default_generator.manual_seed(recipe.seed)
     try:
         encoder, dim = recipe.model.build(recipe.spec.size)
         if not with_projector:
-            return encoder, None
+            return encoder, None, dim
         info = serve(find_beton(recipe.data.dataset, recipe.data.train_split)).info
         projector = getattr(recipe.method.build(encoder, dim, info), "projector", None)
         if not isinstance(projector, nn.Module):
             raise InputError(f"layer=projector, but {recipe.method.kind} has none; give encoder, or a module inside")
-        return encoder, projector
+        return encoder, projector, dim
     finally:
         torch.default_generator.set_state(before)
 
@@ -99,12 +102,11 @@ def _load(network: nn.Module, prefix: str, method_state: dict[str, Any], run: Ru
         raise InputError(f"{run.checkpoint} does not fit its recipe ({reason}); train it anew with --fresh") from error
 
 
-def hash_of(*modules: nn.Module | None) -> str:
+def hash_of(module: nn.Module) -> str:
     """Hex SHA-256 of names, shapes and bytes of every weight and buffer."""
     found = hashlib.sha256()
-    for module in modules:
-        for name, value in sorted(module.state_dict().items() if module is not None else ()):
-            if isinstance(value, torch.Tensor):
-                found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-                found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    for name, value in sorted(module.state_dict().items()):
+        if isinstance(value, torch.Tensor):
+            found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            found.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
