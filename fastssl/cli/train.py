@@ -16,6 +16,7 @@ from fastssl.cli.preset import preset_specs
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
+from fastssl.telemetry.loggers import LoggerName
 from fastssl.train import TrainResult, resume, train
 from fastssl.views import ViewSpec
 
@@ -48,19 +49,23 @@ class Train:
     """Holds one directory per run."""
     fresh: bool = False
     """Start over although a run of this recipe exists."""
+    log: tuple[LoggerName, ...] = ()
+    """Loggers beside RUN/scalars.jsonl, which is always written; no part of the run's identity."""
 
     def run(self, console: Console) -> dict[str, Any]:
         recipe = Recipe(**{**_fields(self.recipe), "more_specs": tuple(self.recipe.more_specs)})
-        return _show(console, partial(train, recipe, runs_dir=self.runs_dir, fresh=self.fresh))
+        return _show(console, partial(train, recipe, runs_dir=self.runs_dir, fresh=self.fresh, log=self.log))
 
 
 @dataclass(frozen=True)
 class Resume:
     resume: Path
     """Directory of an interrupted run; it goes on from its last checkpoint, with its own recipe."""
+    log: tuple[LoggerName, ...] = ()
+    """Loggers beside RUN/scalars.jsonl, which is always written."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        return _show(console, partial(resume, self.resume))
+        return _show(console, partial(resume, self.resume, log=self.log))
 
 
 def command_for(arguments: Sequence[str]) -> type:

@@ -34,6 +34,10 @@ COLUMNS: dict[str, Any] = {
     "data_s": pl.Float64,
     "eval_s": pl.Float64,
     "compile_s": pl.Float64,
+    "wall_s": pl.Float64,
+    "flops": pl.Float64,
+    "joules": pl.Float64,
+    "peak_memory_bytes": pl.Int64,
     "ridge": pl.Float64,
     "knn": pl.Float64,
     "final": pl.Boolean,
@@ -46,7 +50,8 @@ def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.Dat
     """One row per evaluation point of every training run found, sorted by arm, run and step.
 
     `compute_h` is the clock of training and of waiting for data, times the devices, in hours; evaluation, compilation
-    and checkpoints are outside it. `ridge` and `knn` are accuracies from 0 to 1. `arm` names runs that differ in their
+    and checkpoints are outside it. `wall_s`, `flops`, `joules` and `peak_memory_bytes` are null where they were not
+    recorded. `ridge` and `knn` are accuracies from 0 to 1. `arm` names runs that differ in their
     seed alone. `device` names the processor and, of a CPU, its cores, and, of GPUs, how many.
 
     Args:
@@ -119,6 +124,10 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
         "images": budget["images"],
         "compute_h": (clock["train_s"] + clock["data_s"]) * clock["world_size"] / 3600,
         **{name: float(clock[name]) for name in ("train_s", "data_s", "eval_s", "compile_s")},
+        "wall_s": clock.get("wall_s"),
+        "flops": budget["flops"],
+        "joules": budget["joules"],
+        "peak_memory_bytes": budget.get("peak_memory_bytes"),
         "ridge": float(metrics["ridge"]),
         "knn": float(metrics["knn"]),
         "commit": record["code"]["commit"],

@@ -29,6 +29,12 @@ class EpochLog:
         steps = sums.pop("steps", 1.0)
         return {name: value / steps for name, value in sums.items()}
 
+    def scalars(self) -> dict[str, float]:
+        """What loggers are told of the epoch that just ended: means of the method's logs, and what it cost so far."""
+        train_s, data_s = self._spent()
+        cost = {"epoch": self.position.epoch, "views": self.position.views, "compute_s": train_s + data_s}
+        return {**{f"train/{name}": value for name, value in self.means().items()}, **cost}
+
     def line(self, metrics: dict[str, float]) -> str:
         """One line for the epoch that just ended."""
         train_s, data_s = self._spent()

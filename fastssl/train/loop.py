@@ -1,7 +1,7 @@
 """The training loop, top to bottom. Everything it calls is elsewhere; everything that happens in a run is here."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,8 @@ from fastssl.methods.gather import world_size
 from fastssl.optim import set_lr
 from fastssl.recipe import Recipe
 from fastssl.telemetry.clock import Clock
+from fastssl.telemetry.energy import meter_for
+from fastssl.telemetry.loggers import LoggerName, Loggers, require
 from fastssl.telemetry.records import read_records
 from fastssl.train import ranks
 from fastssl.train.checkpoint import Position, load_checkpoint, save_checkpoint
@@ -52,6 +54,7 @@ def train(
     runs_dir: Path = Path("runs"),
     fresh: bool = False,
     append: Module | None = None,
+    log: Sequence[LoggerName] = (),
     say: Say = print,
     progress: Progress = quiet,
 ) -> TrainResult:
@@ -60,12 +63,14 @@ def train(
     The run's directory in `runs_dir` is named by the recipe's identity. A finished run is not repeated and an
     unfinished one is not overwritten, unless `fresh` says so. `append` is a module of one's own behind the
     augmentation (`augment.append`): it is part of the identity, and changes the views trained on, not those probed.
+    `log` names loggers beside the lines of JSON that every run writes (`telemetry.loggers`); they are no part of it.
     Processes started by `torchrun` train one model together; `say` and `progress` are called in the first of them.
 
     Errors: `InputError` for an impossible recipe, missing data, or a loss that is not finite.
     """
     say, progress = ranks.only_first(say), ranks.only_first(progress)
-    clock = Clock(resolve_device(recipe.device).type, world_size())
+    require(log)
+    clock = _clock(recipe.device)
     with clock.phase("compile"):
         parts = build(recipe, append=append)
     recipe = parts.recipe
@@ -77,14 +82,19 @@ def train(
         if not fresh and run.checkpoint.exists():
             raise InputError(f"run {run.run_id} is unfinished; continue it with `fastssl train --resume {run.path}`, "
                              "or start over with --fresh")  # fmt: skip
-        with _ready(parts, run, clock, say) as prober:
+        with _ready(parts, run, clock, say) as (prober, step_flops):
             ranks.on_first(lambda: run.begin(recipe, parts.facts))
-            return _run(parts, prober, run, clock, say, progress)
+            return _run(parts, prober, step_flops, run, clock, log, say, progress)
 
 
 @ranks.together()
 def resume(
-    directory: Path, *, append: Module | None = None, say: Say = print, progress: Progress = quiet
+    directory: Path,
+    *,
+    append: Module | None = None,
+    log: Sequence[LoggerName] = (),
+    say: Say = print,
+    progress: Progress = quiet,
 ) -> TrainResult:
     """Continues a run from its last checkpoint (or from the start, when it had none yet) with its own recipe.
 
@@ -98,7 +108,8 @@ def resume(
     if int(facts.get("world_size", 1)) != world_size():
         raise InputError(f"world_size={world_size()} but {run.run_id} was begun by {facts.get('world_size', 1)} "
                          "processes; resume it with as many (torchrun --nproc-per-node N)")  # fmt: skip
-    clock = Clock(resolve_device(facts["device"]).type, world_size())
+    require(log)
+    clock = _clock(facts["device"])
     with clock.phase("compile"):
         parts = build(recipe, facts, append)
     with closing(parts.loader):
@@ -114,16 +125,22 @@ def resume(
         if run.finished:
             say(f"run       {run.run_id} is finished; there is nothing to resume")
             return _result(run)
-        with _ready(parts, run, clock, say) as prober:
-            return _run(parts, prober, run, clock, say, progress)
+        with _ready(parts, run, clock, say) as (prober, step_flops):
+            return _run(parts, prober, step_flops, run, clock, log, say, progress)
+
+
+def _clock(device: str) -> Clock:
+    """A clock of all processes' device-hours, and of its energy where that can be read."""
+    kind = resolve_device(device).type
+    return Clock(kind, world_size(), meter=meter_for(kind)[0])
 
 
 @contextmanager
-def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[Prober | None]:
+def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[tuple[Prober | None, int]]:
     """Everything that can be refused is refused here, before a run's directory is made or touched.
 
-    Gives the prober and holds the run's lock, both in the first process alone. The steps of `warm_up` are steps of all
-    processes, so none still looks at what an earlier run left when the first one removes it.
+    Gives the prober and holds the run's lock, both in the first process alone; and the operations of a step. The steps
+    of `warm_up` are steps of all processes, so none still looks at what an earlier run left when the first removes it.
     """
     for line in start_card(parts, run.run_id):
         say(line)
@@ -131,13 +148,22 @@ def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[Prober
     with ExitStack() as held:
         with clock.phase("compile"):
             prober = held.enter_context(closing(Prober(parts))) if ranks.is_first() else None
-            warm_up(parts)
+            step_flops = warm_up(parts)
         if ranks.is_first():
             held.enter_context(run.locked())
-        yield prober
+        yield prober, step_flops
 
 
-def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Say, progress: Progress) -> TrainResult:
+def _run(
+    parts: Parts,
+    prober: Prober | None,
+    step_flops: int,
+    run: RunDir,
+    clock: Clock,
+    loggers: Sequence[LoggerName],
+    say: Say,
+    progress: Progress,
+) -> TrainResult:
     # ------------------------------------------------------------------ where it starts
     recipe, trainable = parts.recipe, parts.trainable
     position, last_good, metrics = Position(), "none yet", {}
@@ -146,6 +172,7 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
         last_good = f"{run.checkpoint} at step {position.step}"
         say(f"resume    at epoch {position.epoch}, step {position.step}")
     ranks.on_first(lambda: run.keep_records(position.num_records))
+    scalars = Loggers(run.path, loggers, position.step, say) if ranks.is_first() else Loggers.none()
     log, guard = EpochLog(position, clock), FiniteGuard(parts.device, recipe.method.kind)
     steps_per_epoch, saved_at = len(parts.loader), time.monotonic()
 
@@ -159,7 +186,8 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
     def probe() -> dict[str, float]:
         assert prober is not None, "the first process has one, and nobody else is asked"
         metrics = prober()
-        run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
+        run.append(observation(run, parts, position, clock, metrics | log.means(), prober, step_flops))
+        scalars.log(position.step, {"epoch": position.epoch, **{f"probe/{k}": v for k, v in metrics.items()}})
         say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
             + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
         if metrics["collapsed"]:
@@ -169,7 +197,7 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
 
     # ------------------------------------------------------------------ the loop
     share = share_done()
-    with clock.phase("train"):
+    with closing(scalars), clock.phase("train"):
         while share < 1.0 or position.probes_done < recipe.probe.probes:
             for batch in _timed(parts.loader.epoch(position.epoch, position.step_in_epoch), clock):
                 set_lr(trainable.optimizer, recipe.optim.lr_scale(share))
@@ -195,6 +223,7 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
                 # ------------------------------------------------------ epoch's line, checkpoint
                 if position.step_in_epoch == 0:
                     say(log.line(metrics))
+                    scalars.log(position.step, log.scalars())
                     log.end_epoch()
                 if share >= 1.0 or since_saved_s >= recipe.checkpoint_s:
                     guard.check(trainable.method, position, last_good)

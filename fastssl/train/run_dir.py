@@ -49,7 +49,7 @@ class RunDir:
 
     def begin(self, recipe: Recipe, facts: dict[str, str]) -> None:
         """Starts the run over: what an earlier attempt left goes first, so that nobody takes it for this one's."""
-        for name in ("finished", "checkpoint.pt", "records.jsonl"):
+        for name in ("finished", "checkpoint.pt", "records.jsonl", "scalars.jsonl"):
             (self.path / name).unlink(missing_ok=True)
         self.write_recipe(recipe, facts)
 

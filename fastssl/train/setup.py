@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from fastssl.augment import append as append_module
 from fastssl.augment import get_backend, make_views
@@ -173,8 +174,12 @@ def build_trainable(recipe: Recipe, info: DatasetInfo, device: torch.device) -> 
     return Trainable(method, recipe.optim.build(method), scaler)
 
 
-def warm_up(parts: Parts, steps: int = 2) -> None:
+def warm_up(parts: Parts, steps: int = 2) -> int:
     """Pays for compilation (loader, torch.compile, numba, kernel selection), then undoes every trace of it.
+
+    Gives back the floating-point operations of a step of this process, forward and backward: two for each
+    multiply-add of a matrix product, a convolution or an attention, as torch's counter has them. Elementwise work, the
+    augmentation and the optimiser are not in it.
 
     The steps run on made-up images, so that no image is seen once more than the recipe says. Weights, buffers,
     optimiser, scaler and random state are put back, so the run itself starts as if this never ran.
@@ -184,7 +189,11 @@ def warm_up(parts: Parts, steps: int = 2) -> None:
     set_lr(parts.trainable.optimizer, 0.0)
     for _ in range(steps):
         parts.step(batch, epoch=0)
+    views = make_views(batch, parts.specs, parts.backend, seed=0, epoch=0, dtype=parts.dtype)
+    with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
+        parts.learn(views, batch)
     parts.trainable.load_state_dict(before)
+    return counter.get_total_flops()
 
 
 def _made_up(real: Batch, parts: Parts) -> Batch:

@@ -151,7 +151,7 @@ def test_record_holds_seconds_world_size_and_device(tick):
         tick.s += 3
     assert clock.record() == {
         "compile_s": 0.0, "data_s": 3.0, "train_s": 0.0, "eval_s": 0.0, "checkpoint_s": 0.0,
-        "world_size": 2, "device": "cuda",
+        "wall_s": 3.0, "world_size": 2, "device": "cuda",
     }  # fmt: skip
 
 
