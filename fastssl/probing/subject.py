@@ -12,6 +12,7 @@ from fastssl.augment import get_backend
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.train.checkpoint import read_checkpoint
+from fastssl.train.health import build_encoder
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import DTYPES, resolve_device, with_precision
 from fastssl.types import AugmentBackend
@@ -64,17 +65,6 @@ def open_run(directory: Path, *, device: str = "auto", weights: Weights = "train
     encoder.to(device=at, memory_format=torch.channels_last).eval()  # pyright: ignore
     backend = get_backend(facts["backend"].partition("+")[0] if at.type == facts["device"] else "auto", at)
     return Subject(run, recipe, facts, weights, encoder, state, dim, step, at, backend, hash_of(encoder))
-
-
-def build_encoder(recipe: Recipe) -> tuple[nn.Module, int]:
-    """The encoder as a run of this recipe begins with it, and the width of its features; global random state is put
-    back."""
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(recipe.seed)
-    try:
-        return recipe.model.build(recipe.spec.size)
-    finally:
-        torch.default_generator.set_state(before)
 
 
 def load_encoder(encoder: nn.Module, method_state: dict[str, Any], run: RunDir) -> None:
