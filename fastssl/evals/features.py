@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from jaxtyping import Float32, Int64
@@ -36,6 +37,11 @@ class Features:
                 )
         if self.train_x.shape[1] != self.test_x.shape[1]:
             raise InputError(f"test_x has {self.test_x.shape[1]} columns; give {self.train_x.shape[1]}, as in train_x")
+
+
+def standard_error(accuracy: float, num_samples: int) -> float:
+    """Binomial standard error of an accuracy (0-1) on so many test samples: what drawing other ones would change."""
+    return sqrt(accuracy * (1 - accuracy) / num_samples)
 
 
 def extract(

@@ -1,151 +1,160 @@
-"""Label-free measures of a representation: they compare encoders, and certify nothing (docs/health.md).
+"""Health of a representation: how its variance is spread over directions, and how its views lie. No labels.
 
-All are functions of features, one row per image, computed in float64. Sources: alpha: Agrawal, Mondal, Ghosh, Richards
-2022 (alpha-ReQ), after Stringer et al. 2019; RankMe: Garrido et al. 2023; effective rank: Roy, Vetterli 2007 (here on
-eigenvalues of the covariance); uniformity and alignment: Wang, Isola 2020. LiDAR has a file of its own.
+    alpha         exponent of the eigenvalues of the feature covariance, lambda_n ~ n^-alpha, by least squares of log
+                  lambda_n on log n with weights 1/n (every octave of ranks counts alike). 1 is the decay under which a
+                  code is both expressive and smooth. Agrawal et al. 2022, arXiv 2202.05808 (alpha-ReQ); Stringer et
+                  al. 2019.
+    rankme        exp of the entropy of the singular values of the features (not centred), 1 to K. Garrido et al. 2023,
+                  arXiv 2210.02885.
+    effective_rank  exp of the entropy of the eigenvalues of the features' correlation matrix, 1 to K; as rankme, but
+                  centred and standardised, and of variances.
+    lidar         exp of the entropy of the eigenvalues of the linear discriminant matrix whose classes are images and
+                  whose samples are their views. Thilak et al. 2023, arXiv 2312.04000.
+    alignment     mean squared distance of two views of an image on the unit sphere, 0 to 4; uniformity is the log of
+                  the mean of exp(-2 d^2) over pairs of images, down to -4. Wang, Isola 2020, arXiv 2005.10242.
+
+An untrained network can have the highest rank of all: these numbers compare runs, and stand beside the random encoder.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastssl.errors import InputError
+from fastssl.evals.ridge import CHUNK_ROWS
 from fastssl.evals.spectrum import effective_rank
 
-CHUNK_ROWS = 4096
-"""Rows turned to float64 at a time: 64 MB at K = 2048."""
 RANKS = (3, 50)
-"""Ranks of the power-law fit. The first two eigenvalues are left out: they hold what all images differ in (brightness,
-colour) and lie off the line. Beyond rank 50 a small network's spectrum bends down, as its dimensions run out."""
-MIN_RANKS = 8
-"""Fewer points than this make no line."""
-ROUNDING = 1e-10
-"""Eigenvalues below this share of the largest are rounding of float32 features, and no directions."""
+"""The ranks that alpha is fitted on: the first directions are few and their own, the last ones are noise."""
+MIN_RANKS = 5
 RANKME_EPS = 1e-7
-"""Garrido et al. 2023, equation 1."""
-UNIFORMITY_T = 2.0
-"""Wang, Isola 2020."""
-MAX_PAIRED = 4096
-"""Rows whose pairs the uniformity averages over."""
+LIDAR_DELTA = 1e-4
+"""Added to the diagonal of the scatter within images, as in the paper."""
+UNIFORMITY_ROWS = 2048
+"""Of these first rows all pairs are taken: two million."""
+COLLAPSED_SPREAD = 1e-4
+COLLAPSED_DIRECTIONS = 1.5
 
 
-@dataclass(frozen=True)
-class Spectra:
-    """What all measures of a spectrum need of the features, from one pass of sums."""
+@dataclass(frozen=True, slots=True)
+class PowerLaw:
+    """lambda_n = scale * n^-alpha."""
 
-    covariance: Float64[Tensor, "k"]
-    """Eigenvalues of the centred covariance (divided by n), descending, 0 or more; min(n, k) of them."""
-    singular: Float64[Tensor, "k"]
-    """Singular values of the features as they are, not centred, descending; min(n, k) of them."""
+    alpha: float
+    r2: float
+    """Weighted share of the variance of log lambda that the line explains, at most 1."""
+    scale: float
+    ranks: tuple[int, int]
+    """First and last rank of the fit, counted from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments2:
+    """Second moments of features, in float64."""
+
+    mean: Float64[Tensor, "k"]
+    covariance: Float64[Tensor, "k k"]
     num_rows: int
 
-    @property
-    def spread(self) -> float:
-        """Variance as a share of the mean squared length, 0 to 1; 0 when all features are the same, or zero."""
-        square = float(self.singular.square().sum())
-        return float(self.covariance.sum()) / max(square, 1e-300) * self.num_rows
-
-
-def spectra(x: Float[Tensor, "n k"]) -> Spectra:
-    """Both spectra of the features. Memory: the smaller of n x n and k x k in float64, and a chunk of rows.
-
-    Errors: `InputError` for fewer than two rows, or values that are not finite.
-    """
-    if x.ndim != 2 or len(x) < 2:
-        raise InputError(f"features have shape {tuple(x.shape)}; give at least two rows, one per image")
-    if not bool(torch.isfinite(x).all()):
-        raise InputError("features hold NaN or infinity; the encoder has diverged, so lower the learning rate")
-    n, k = x.shape
-    mean = torch.stack([c.double().sum(0) for c in x.split(CHUNK_ROWS)]).sum(0) / n
-    if n >= k:
-        centred = mean.new_zeros(k, k)
+    @classmethod
+    def of(cls, x: Float32[Tensor, "n k"]) -> "Moments2":
+        mean = torch.stack([rows.double().sum(0) for rows in x.split(CHUNK_ROWS)]).sum(0) / len(x)
+        gram = mean.new_zeros(len(mean), len(mean))
         for rows in x.split(CHUNK_ROWS):
-            part = rows.double() - mean
-            centred.addmm_(part.T, part)
-        whole = centred + n * torch.outer(mean, mean)  # exact where centring by subtraction would cancel
-    else:
-        part = x.double() - mean
-        centred, whole = part @ part.T, x.double() @ x.double().T
-    return Spectra(_eigenvalues(centred) / n, _eigenvalues(whole).sqrt(), n)
+            centred = rows.double() - mean
+            gram += centred.T @ centred
+        return cls(mean, gram / len(x), len(x))
+
+    @property
+    def spectrum(self) -> Float64[Tensor, "k"]:
+        """Eigenvalues of the covariance, descending, none below 0."""
+        return torch.linalg.eigvalsh(self.covariance).flip(0).clamp_min(0)
+
+    @property
+    def rankme(self) -> float:
+        second = (self.covariance + torch.outer(self.mean, self.mean)) * self.num_rows
+        return smooth_rank(torch.linalg.eigvalsh(second).clamp_min(0).sqrt())
+
+    @property
+    def effective_rank(self) -> float:
+        """Of the features that vary at all; 0 when none does."""
+        std = self.covariance.diagonal().sqrt()
+        scale = torch.where(std > 1e-6 * self.mean.abs().clamp_min(1e-30), 1 / std, 0.0)
+        return float(effective_rank(torch.linalg.eigvalsh(self.covariance * scale * scale[:, None]).clamp_min(0)))
 
 
-def _eigenvalues(gram: Tensor) -> Tensor:
-    return torch.linalg.eigvalsh(gram).flip(0).clamp_min(0)
-
-
-def power_law(
-    eigenvalues: Float64[Tensor, "k"], ranks: tuple[int, int] = RANKS
-) -> tuple[float, float, tuple[int, int]] | None:
-    """Exponent alpha of eigenvalue ~ rank^-alpha, R^2 of the fit, and the ranks used (first and last, from 1).
-
-    Least squares of log eigenvalue on log rank, weighted by 1 / rank, as Stringer et al. have it: so each factor of
-    rank counts alike and not the crowd at its end. The window ends where eigenvalues are rounding. None when fewer than
-    `MIN_RANKS` ranks are left: a line through a handful of points is no law.
-    Errors: `InputError` for a window that is none.
-    """
-    first, last = ranks
-    if first < 1 or last < first + MIN_RANKS - 1:
-        raise InputError(f"ranks={first} {last} is no window; give two ranks from 1 on, at least {MIN_RANKS - 1} apart")
-    largest = float(eigenvalues.max()) if len(eigenvalues) else 0.0
-    usable = int((eigenvalues > ROUNDING * largest).sum()) if largest > 0 else 0
-    last = min(last, usable)
-    if last - first + 1 < MIN_RANKS:
-        return None
-    rank = torch.arange(first, last + 1, dtype=torch.float64, device=eigenvalues.device)
-    x, y, weight = rank.log(), eigenvalues[first - 1 : last].double().log(), 1 / rank
-    weight = weight / weight.sum()
-    x, y = x - (weight * x).sum(), y - (weight * y).sum()
-    slope = float((weight * x * y).sum() / (weight * x * x).sum())
-    total = float((weight * y * y).sum())
-    left = float((weight * (y - slope * x).square()).sum())
-    return -slope, 1 - left / total if total > 1e-20 else 1.0, (first, last)
-
-
-def rankme(singular: Float64[Tensor, "k"], eps: float = RANKME_EPS) -> float:
-    """exp of the entropy of the singular values' shares: 1 to k, 0 of zeros."""
-    total = singular.sum()
-    if not total > 0:
-        return 0.0
-    shares = singular / total + eps
+def smooth_rank(values: Float[Tensor, "k"]) -> float:
+    """exp of the entropy of shares + eps, as RankMe and LiDAR define it; the eps is in the shares."""
+    total = values.sum()
+    shares = values / torch.where(total > 0, total, 1.0) + RANKME_EPS
     return float((-(shares * shares.log()).sum()).exp())
 
 
-def measures(found: Spectra, ranks: tuple[int, int] = RANKS) -> dict[str, float]:
-    """`alpha` and `alpha_r2` (left out where no law can be fitted), `rankme`, `effective_rank`."""
-    law = power_law(found.covariance, ranks)
-    line = {} if law is None else {"alpha": law[0], "alpha_r2": law[1]}
-    return {**line, "rankme": rankme(found.singular), "effective_rank": float(effective_rank(found.covariance))}
+def power_law(spectrum: Float64[Tensor, "k"], ranks: tuple[int, int] = RANKS) -> PowerLaw | None:
+    """The line through log eigenvalues at these ranks; None when fewer than five of them are above rounding."""
+    positive = int((spectrum > spectrum[0] * 1e-12).sum())
+    first, last = ranks[0], min(ranks[1], positive)
+    if last - first + 1 < MIN_RANKS:
+        return None
+    n = torch.arange(first, last + 1, dtype=torch.float64)
+    x, y, weight = n.log(), spectrum[first - 1 : last].log().cpu(), 1 / n
+    weight = weight / weight.sum()
+    mid_x, mid_y = (weight * x).sum(), (weight * y).sum()
+    slope = (weight * (x - mid_x) * (y - mid_y)).sum() / (weight * (x - mid_x).square()).sum()
+    left = (weight * (y - mid_y - slope * (x - mid_x)).square()).sum()
+    total = (weight * (y - mid_y).square()).sum()
+    r2 = float(1 - left / total) if total > 0 else 1.0
+    return PowerLaw(-float(slope), r2, float((mid_y - slope * mid_x).exp()), (first, last))
 
 
-def uniformity(x: Float[Tensor, "n k"], t: float = UNIFORMITY_T, most: int = MAX_PAIRED) -> float:
-    """log of the mean of exp(-t |u - v|^2) over pairs of different rows on the unit sphere: -4 t to 0, lower is more
-    uniform. Over all pairs of at most `most` rows, evenly spaced; a row of zeros stays where it is."""
-    if len(x) < 2:
-        raise InputError(f"features have {len(x)} rows; give at least two, for a pair")
-    unit = F.normalize(x[_spaced(len(x), most)].double(), dim=1)
-    total = unit.new_zeros(())
-    for rows in unit.split(512):
-        squared = rows.square().sum(1)[:, None] + unit.square().sum(1) - 2 * rows @ unit.T
-        total += (-t * squared.clamp_min(0)).exp().sum()
-    n = len(unit)
-    return float(((total - n) / (n * (n - 1))).clamp_min(1e-300).log())
+def health(x: Float32[Tensor, "n k"], ranks: tuple[int, int] = RANKS) -> dict[str, float]:
+    """`alpha`, `alpha_r2` (both only where a line can be fitted), `rankme`, `effective_rank`, and `collapsed` (0 or 1).
+
+    Collapsed: on the unit sphere all features lie within 1e-4 of their mean (squared, mean), or their variance lies
+    along fewer than 1.5 directions.
+    """
+    moments = Moments2.of(x)
+    spectrum = moments.spectrum
+    fit = power_law(spectrum, ranks)
+    found = {} if fit is None else {"alpha": fit.alpha, "alpha_r2": fit.r2}
+    unit_mean = F.normalize(x.double(), dim=1).mean(0)
+    spread = 1 - float(unit_mean.square().sum())
+    directions = float(effective_rank(spectrum))
+    collapsed = spread < COLLAPSED_SPREAD or directions < COLLAPSED_DIRECTIONS
+    return {**found, "rankme": moments.rankme, "effective_rank": moments.effective_rank, "collapsed": float(collapsed)}
 
 
-def alignment(x: Float[Tensor, "n v k"]) -> float:
-    """Mean squared distance of two views of one image on the unit sphere, over all pairs: 0 (all alike) to 4."""
-    if x.ndim != 3 or x.shape[1] < 2:
-        raise InputError(f"features have shape {tuple(x.shape)}; give two or more views of every image")
-    views = x.shape[1]
-    total = 0.0
-    for images in x.split(max(1, CHUNK_ROWS // views)):
-        unit = F.normalize(images.double(), dim=2)
-        total += float((unit - unit.mean(1, keepdim=True)).square().sum())
-    return 2 * total / (len(x) * (views - 1))
+def view_health(views: Float32[Tensor, "n v k"]) -> dict[str, float]:
+    """`lidar`, `alignment`, `uniformity` of n images in v views, v at least 2."""
+    unit = F.normalize(views.double(), dim=2)
+    return {"lidar": lidar(views), "alignment": alignment(unit), "uniformity": uniformity(unit[:, 0])}
 
 
-def _spaced(n: int, most: int) -> Tensor:
-    """At most `most` positions of n, evenly spaced."""
-    return torch.arange(n) if n <= most else torch.arange(most) * n // most
+def lidar(views: Float32[Tensor, "n v k"], delta: float = LIDAR_DELTA) -> float:
+    """1 to K; how many directions tell images apart by more than their views differ."""
+    x = views.double()
+    centres = x.mean(1)
+    between = torch.cov(centres.T, correction=0).reshape(x.shape[2], x.shape[2])
+    within = torch.zeros_like(between)
+    for rows in (x - centres[:, None]).flatten(0, 1).split(CHUNK_ROWS):
+        within += rows.T @ rows
+    values, vectors = torch.linalg.eigh(within / (len(x) * x.shape[1]))
+    whiten = vectors / (values.clamp_min(0) + delta).sqrt()
+    return smooth_rank(torch.linalg.eigvalsh(whiten.T @ between @ whiten).clamp_min(0))
+
+
+def alignment(unit: Float[Tensor, "n v k"]) -> float:
+    """Mean over images and pairs of different views; by the sum of a unit vector's views, without a loop over pairs."""
+    count = unit.shape[1]
+    if count < 2:
+        raise ValueError(f"views={count} makes no pair; give 2 or more")
+    product = (unit.sum(1).square().sum(1) - count) / (count * (count - 1))
+    return float((2 - 2 * product).mean())
+
+
+def uniformity(unit: Float[Tensor, "n k"]) -> float:
+    """Over all pairs of the first 2,048 rows."""
+    rows = unit[:UNIFORMITY_ROWS]
+    return float(torch.pdist(rows).square().mul(-2).exp().mean().log())

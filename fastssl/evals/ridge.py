@@ -6,15 +6,14 @@ that the candidates were not fitted on, then W is refitted on all of train. The 
 (Ridge as a classifier: Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2nd ed., sections 3.4, 4.2.)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from fastssl.evals.features import Features
+from fastssl.evals.features import Features, standard_error
 
 PENALTIES = tuple(10.0**k for k in range(-6, 4))
 """Candidates, relative to the mean eigenvalue of X'X: from none to all but the mean."""
@@ -27,10 +26,10 @@ PROTOCOL = "ridge probe on frozen features, single undistorted view, penalty cho
 def ridge(features: Features) -> Iterator[tuple[str, float]]:
     """Yields `ridge` (test accuracy, 0-1), `ridge_se` (its binomial standard error) and `ridge_penalty` (relative)."""
     penalty = choose_penalty(features)
-    moments = _Moments.of(features.train_x, features.train_y, features.num_classes)
+    moments = Moments.of(features.train_x, features.train_y, features.num_classes)
     accuracy = moments.fit([penalty])[0].accuracy(features.test_x, features.test_y)
     yield "ridge", accuracy
-    yield "ridge_se", sqrt(accuracy * (1 - accuracy) / len(features.test_y))
+    yield "ridge_se", standard_error(accuracy, len(features.test_y))
     yield "ridge_penalty", penalty
 
 
@@ -43,7 +42,7 @@ def choose_penalty(features: Features) -> float:
     if not held.any():
         return 1.0
     x, y = features.train_x, features.train_y
-    fits = _Moments.of(x[~held], y[~held], features.num_classes).fit(PENALTIES)
+    fits = Moments.of(x[~held], y[~held], features.num_classes).fit(PENALTIES)
     scores = [fit.accuracy(x[held], y[held]) for fit in fits]
     return max(zip(scores, PENALTIES))[1]
 
@@ -73,7 +72,7 @@ class LinearClassifier:
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class Moments:
     """All that ridge regression needs of the data, in float64."""
 
     mean: Float64[Tensor, "k"]
@@ -84,7 +83,7 @@ class _Moments:
     prior: Float64[Tensor, "c"]
 
     @classmethod
-    def of(cls, x: Tensor, y: Tensor, num_classes: int) -> "_Moments":
+    def of(cls, x: Tensor, y: Tensor, num_classes: int) -> "Moments":
         mean = torch.stack([c.double().sum(0) for c in x.split(CHUNK_ROWS)]).sum(0) / len(x)
         counts = torch.bincount(y, minlength=num_classes).double()
         gram = mean.new_zeros(len(mean), len(mean))
@@ -100,10 +99,9 @@ class _Moments:
         prior = counts / len(x)
         return cls(mean, scale, gram * scale * scale[:, None], cross * scale[:, None], prior)
 
-    def fit(self, penalties: tuple[float, ...] | list[float]) -> list[LinearClassifier]:
+    def fit(self, penalties: Sequence[float]) -> list[LinearClassifier]:
         """One eigendecomposition serves every penalty."""
-        values, vectors = torch.linalg.eigh(self.gram)
-        mean_value = float(values.mean()) or 1.0  # every feature constant: any penalty gives W = 0
+        values, vectors, mean_value = self.spectrum()
         rotated = vectors.T @ self.cross
         fits = []
         for penalty in penalties:
@@ -111,3 +109,31 @@ class _Moments:
             weight = weight * self.scale[:, None]
             fits.append(LinearClassifier(weight, self.prior - self.mean @ weight))
         return fits
+
+    def spectrum(self) -> tuple[Float64[Tensor, "k"], Float64[Tensor, "k k"], float]:
+        """Eigenvalues (ascending), eigenvectors and the mean eigenvalue of the Gram matrix."""
+        values, vectors = torch.linalg.eigh(self.gram)
+        return values, vectors, float(values.mean()) or 1.0  # every feature constant: any penalty gives W = 0
+
+
+def leave_one_out(
+    x: Float32[Tensor, "n k"], y: Int64[Tensor, "n"], num_classes: int, penalties: Sequence[float] = PENALTIES
+) -> list[float]:
+    """Accuracy (0-1) per penalty on each sample by the ridge classifier of all the others, exactly, from one fit.
+
+    With H the matrix that takes targets to fitted values (the intercept, which is free, adds 1 / n to it), the fit
+    without sample i is (f_i - H_ii y_i) / (1 - H_ii) at it (Hastie et al., eq. 7.64). Standardisation is of all n.
+    """
+    moments = Moments.of(x, y, num_classes)
+    values, vectors, mean_value = moments.spectrum()
+    rotated = (x.double() - moments.mean) * moments.scale @ vectors
+    cross = vectors.T @ moments.cross
+    targets = torch.nn.functional.one_hot(y, num_classes).double()
+    accuracies = []
+    for penalty in penalties:
+        inverse = 1 / (values.clamp_min(0) + penalty * mean_value)
+        leverage = (rotated.square() @ inverse + 1 / len(x)).clamp_max(1 - 1e-9)[:, None]
+        fitted = rotated @ (inverse[:, None] * cross) + moments.prior
+        left_out = (fitted - leverage * targets) / (1 - leverage)
+        accuracies.append(float((left_out.argmax(1) == y).double().mean()))
+    return accuracies

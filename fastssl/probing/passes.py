@@ -18,11 +18,12 @@ from fastssl.data.open import find_beton, open_loader
 from fastssl.data.served import serve
 from fastssl.errors import InputError
 from fastssl.probing.subject import Subject, hash_of
+from fastssl.train.probe import EVAL_BATCH
 from fastssl.types import DatasetInfo, Loader
 from fastssl.views import ViewSpec
 
-BATCH_VIEWS = 512
-"""Views through the network at a time."""
+BATCH_VIEWS = EVAL_BATCH
+"""Views through the network at a time; as in the probes of training, so that a later one gives their very numbers."""
 Progress = Callable[[int, int], None]
 """Takes the images done and all there are."""
 
@@ -56,14 +57,15 @@ class Pass:
 def show(subject: Subject, look: Look, layers: Sequence[str] = ("encoder",), progress: Progress | None = None) -> Pass:
     """One pass of a run's network over the images of a look. Waits for the device once per batch.
 
-    Layers: `encoder` is its output; any other name is a module inside the encoder, whose output is averaged over
-    positions. Errors: `InputError` for data that is missing, or a layer that the network does not have.
+    Layers: `encoder` is its output, `projector` what the method makes of that (of a subject opened with it); any other
+    name is a module inside the encoder, whose output is averaged over positions. Errors: `InputError` for data that is
+    missing, or a layer that the network does not have.
     """
     specs = specs_of(subject, look)
     with closing(_open(subject, look, specs)) as loader:
         found: dict[str, list[Tensor]] = {name: [] for name in layers}
         labels, index, skipped, done = [], [], 0, 0
-        with _tapped(subject.encoder, layers) as forward, torch.inference_mode():
+        with _tapped(subject, layers) as forward, torch.inference_mode():
             for batch in loader.epoch(0):
                 views = make_views(batch, specs, subject.backend, seed=look.seed, epoch=0, dtype=torch.float32)
                 with torch.autocast(subject.device.type, subject.dtype, enabled=subject.dtype != torch.float32):
@@ -81,11 +83,13 @@ def show(subject: Subject, look: Look, layers: Sequence[str] = ("encoder",), pro
 
 
 @contextmanager
-def _tapped(encoder: nn.Module, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
+def _tapped(subject: Subject, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
     """Yields a forward pass that gives the output of every layer asked for, (n, k) each."""
+    encoder, projector = subject.encoder, subject.projector
+    ends = {"encoder", "projector"} if projector is not None else {"encoder"}
     known = dict(encoder.named_modules())
-    if missing := [name for name in layers if name != "encoder" and (not name or name not in known)]:
-        outer = ", ".join(["encoder", *(name for name, _ in encoder.named_children())])
+    if missing := [name for name in layers if name not in ends and (not name or name not in known)]:
+        outer = ", ".join([*sorted(ends), *(name for name, _ in encoder.named_children())])
         raise InputError(f"layer={missing[0]!r} is no part of this network; give one of {outer}, or a module inside")
     taken: dict[str, Tensor] = {}
 
@@ -95,10 +99,12 @@ def _tapped(encoder: nn.Module, layers: Sequence[str]) -> Iterator[Callable[[Ten
 
         return hook
 
-    handles = [known[name].register_forward_hook(keep(name)) for name in layers if name != "encoder"]
+    handles = [known[name].register_forward_hook(keep(name)) for name in layers if name not in ends]
 
     def forward(x: Tensor) -> dict[str, Tensor]:
         taken["encoder"] = encoder(x.contiguous(memory_format=torch.channels_last))
+        if projector is not None and "projector" in layers:
+            taken["projector"] = projector(taken["encoder"])
         return {name: taken[name] for name in layers}
 
     try:
@@ -125,14 +131,18 @@ def settle(subject: Subject, num_images: int = 2048) -> Subject:
 
     For an untrained encoder, whose statistics are 0 and 1 else: normalisation is what a trained one has for free.
     """
-    encoder = copy.deepcopy(subject.encoder).train()
-    norms = [module for module in encoder.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    encoder, projector = copy.deepcopy((subject.encoder, subject.projector))
+    networks = [network.train() for network in (encoder, projector) if network is not None]
+    norms = [m for network in networks for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over batches
     look = Look(dataset=subject.recipe.data.dataset, split=subject.recipe.data.train_split, limit=num_images)
-    show(dataclasses.replace(subject, encoder=encoder), look)
-    return dataclasses.replace(subject, encoder=encoder.eval(), weights_hash=hash_of(encoder))
+    layers = ("encoder", *["projector"][: projector is not None])
+    show(dataclasses.replace(subject, encoder=encoder, projector=projector), look, layers)
+    for network in networks:
+        network.eval()
+    return dataclasses.replace(subject, encoder=encoder, projector=projector, weights_hash=hash_of(encoder))
 
 
 def _open(subject: Subject, look: Look, specs: tuple[ViewSpec, ...]) -> Loader:

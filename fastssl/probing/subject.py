@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from fastssl.augment import get_backend
+from fastssl.data.open import find_beton
+from fastssl.data.served import serve
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.train.checkpoint import read_checkpoint
-from fastssl.train.health import build_encoder
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import DTYPES, resolve_device, with_precision
 from fastssl.types import AugmentBackend
@@ -31,9 +32,10 @@ class Subject:
     """What the run was trained with: fingerprint, device, loader, backend."""
     weights: Weights
     encoder: nn.Module
-    state: dict[str, Any]
-    """The method's whole state, heads included, as the checkpoint has it; empty of an untrained network."""
+    projector: nn.Module | None
+    """What the method puts between encoder and loss; None unless it was asked for."""
     dim: int
+    """Width of the encoder's features."""
     step: int
     device: torch.device
     backend: AugmentBackend
@@ -45,7 +47,9 @@ class Subject:
         return DTYPES[self.recipe.precision]
 
 
-def open_run(directory: Path, *, device: str = "auto", weights: Weights = "trained") -> Subject:
+def open_run(
+    directory: Path, *, device: str = "auto", weights: Weights = "trained", projector: bool = False
+) -> Subject:
     """The encoder of a run. `untrained` has the weights it began with; its BatchNorm statistics are still 0 and 1
     (`passes.settle` lets it see images first, as the random encoder does).
 
@@ -55,24 +59,44 @@ def open_run(directory: Path, *, device: str = "auto", weights: Weights = "train
     recipe, facts = run.read_recipe()
     at = resolve_device(device)
     recipe = with_precision(recipe, at)
-    encoder, dim = build_encoder(recipe)
-    state: dict[str, Any] = {}
+    encoder, head, dim = _build(recipe, projector)
     step = 0
     if weights == "trained":
         content = read_checkpoint(run.checkpoint)
-        state, step = content["state"]["method"], content["position"]["step"]
-        load_encoder(encoder, state, run)
+        step = content["position"]["step"]
+        for prefix, network in (("encoder.", encoder), ("projector.", head)):
+            if network is not None:
+                _load(network, prefix, content["state"]["method"], run)
     encoder.to(device=at, memory_format=torch.channels_last).eval()  # pyright: ignore
+    if head is not None:
+        head.to(at).eval()
     backend = get_backend(facts["backend"].partition("+")[0] if at.type == facts["device"] else "auto", at)
-    return Subject(run, recipe, facts, weights, encoder, state, dim, step, at, backend, hash_of(encoder))
+    return Subject(run, recipe, facts, weights, encoder, head, dim, step, at, backend, hash_of(encoder))
 
 
-def load_encoder(encoder: nn.Module, method_state: dict[str, Any], run: RunDir) -> None:
-    """Puts the encoder's part of a method's state into it, strictly."""
-    prefix = "encoder."
+def _build(recipe: Recipe, with_projector: bool) -> tuple[nn.Module, nn.Module | None, int]:
+    """Encoder, projector and the width of the features, as a run of this recipe begins with them; global random
+    state is put back."""
+    before = torch.default_generator.get_state()
+    torch.default_generator.manual_seed(recipe.seed)
+    try:
+        encoder, dim = recipe.model.build(recipe.spec.size)
+        if not with_projector:
+            return encoder, None, dim
+        info = serve(find_beton(recipe.data.dataset, recipe.data.train_split)).info
+        projector = getattr(recipe.method.build(encoder, dim, info), "projector", None)
+        if not isinstance(projector, nn.Module):
+            raise InputError(f"layer=projector, but {recipe.method.kind} has none; give encoder, or a module inside")
+        return encoder, projector, dim
+    finally:
+        torch.default_generator.set_state(before)
+
+
+def _load(network: nn.Module, prefix: str, method_state: dict[str, Any], run: RunDir) -> None:
+    """Puts a network's part of a method's state into it, strictly."""
     own = {name.removeprefix(prefix): value for name, value in method_state.items() if name.startswith(prefix)}
     try:
-        encoder.load_state_dict(own, strict=True)
+        network.load_state_dict(own, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{run.checkpoint} does not fit its recipe ({reason}); train it anew with --fresh") from error

@@ -55,7 +55,7 @@ def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.Dat
 
     Errors: `InputError` when a path is missing, a record is damaged, or no record is of a training run.
     """
-    files = list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+    files = record_files(paths)
     records = {record["id"]: record for record in read_records(files) if record["suite"] == "train"}
     if not records:
         raise InputError(
@@ -71,10 +71,19 @@ def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.Dat
     return frame.sort("arm", "seed", "run", "step")
 
 
+NO_RECORDS = frozenset({"scalars.jsonl"})
+"""Files of JSON lines in a run's directory that are no records."""
+
+
+def record_files(paths: Iterable[Path]) -> list[Path]:
+    """Every file of records among files, run directories and folders of them, once. Errors: `InputError` if missing."""
+    return list(dict.fromkeys(file for path in paths for file in _files(Path(path))))
+
+
 def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"records={path} does not exist; give a .jsonl file, a run directory, or a folder of them")
-    return sorted(path.rglob("*.jsonl")) if path.is_dir() else [path]
+    return sorted(f for f in path.rglob("*.jsonl") if f.name not in NO_RECORDS) if path.is_dir() else [path]
 
 
 def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

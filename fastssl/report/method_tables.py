@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from fastssl.report.intervals import mean_and_halfwidth
+from fastssl.report.student import mean_and_halfwidth
 from fastssl.report.units import short_count, short_number
 
 NOT_YET = "No run has been recorded yet."

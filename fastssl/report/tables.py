@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from fastssl.report.intervals import mean_and_halfwidth
+from fastssl.report.student import mean_and_halfwidth
 from fastssl.report.units import compute_name, compute_unit, short_count, short_number
 
 MISSING = "—"

@@ -132,6 +132,15 @@ TRAIN_CASE: dict[str, Check] = {
     "final": _one_of(bool),
     "recipe": _one_of(dict),
 }
+LOOK_CASE: dict[str, Check] = {
+    **dict.fromkeys(("run", "name", "method", "protocol", "layer", "weights_hash"), _text),
+    "weights": _member("trained", "random"),
+    "seed": _one_of(int),
+    "step": _COUNT,
+    "views": _COUNT,
+    "recipe": _one_of(dict),
+}
+"""Of what was found in a run afterwards: suites `probe` and `spectrum`."""
 TRAIN_METRICS: dict[str, Check] = {"ridge": _number(0, 1), "knn": _number(0, 1)}
 """Accuracies, as fractions of one."""
 
@@ -161,6 +170,8 @@ def validate(record: object) -> None:
     if record["suite"] == "train":
         _check(record["case"], TRAIN_CASE, "case.")
         _check(record["metrics"], TRAIN_METRICS, "metrics.")
+    if record["suite"] in ("probe", "spectrum"):
+        _check(record["case"], LOOK_CASE, "case.")
 
 
 def without_paths(text: str) -> str:

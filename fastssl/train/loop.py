@@ -17,7 +17,6 @@ from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
 from fastssl.train import ranks
 from fastssl.train.checkpoint import Position, load_checkpoint, save_checkpoint
-from fastssl.train.health import alarm
 from fastssl.train.log import EpochLog, FiniteGuard
 from fastssl.train.observe import observation
 from fastssl.train.probe import Prober
@@ -133,9 +132,6 @@ def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[Prober
         with clock.phase("compile"):
             prober = held.enter_context(closing(Prober(parts))) if ranks.is_first() else None
             warm_up(parts)
-        if prober is not None:
-            with clock.phase("eval"):
-                prober.look_at_untrained()
         if ranks.is_first():
             held.enter_context(run.locked())
         yield prober
@@ -166,8 +162,9 @@ def _run(parts: Parts, prober: Prober | None, run: RunDir, clock: Clock, say: Sa
         run.append(observation(run, parts, position, clock, metrics | log.means(), prober))
         say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
             + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
-        if warning := alarm(metrics):
-            say(warning)
+        if metrics["collapsed"]:
+            say(f"collapse  at step {position.step} all images look alike to the encoder (effective rank "
+                f"{metrics['effective_rank']:.1f}): see docs/health.md")  # fmt: skip
         return metrics
 
     # ------------------------------------------------------------------ the loop

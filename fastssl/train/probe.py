@@ -10,7 +10,7 @@ from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from fastssl.evals import Features, evaluate, protocol
 from fastssl.evals.features import extract
-from fastssl.train.health import Health, untrained_health
+from fastssl.evals.health import health
 from fastssl.train.setup import Parts
 from fastssl.types import Batch, Loader
 from fastssl.views import ViewSpec
@@ -35,12 +35,6 @@ class Prober:
         """Damaged images that the last probe did without."""
         self.train_loader, self.test_loader = self._open("train"), self._open(self.recipe.probe.test_split)
         self._require_same_classes()
-        self.untrained: Health | None = None
-        """Of the encoder before its first step; see `look_at_untrained`."""
-
-    def look_at_untrained(self) -> None:
-        """Measures the encoder that every probe's health stands beside: the same one in a run and in its resumption."""
-        self.untrained = untrained_health(self)
 
     @property
     def protocol(self) -> str:
@@ -51,15 +45,18 @@ class Prober:
         return f"{words}{square}; {probe.test_split} split"
 
     def __call__(self) -> dict[str, float]:
-        """Metrics of the encoder as it stands, by name; accuracies as fractions of one."""
+        """Metrics of the encoder as it stands, by name: accuracies as fractions of one, and the health of the test
+        features (`evals.health`)."""
         self.skipped = 0
         encoder, dtype = self.parts.trainable.encoder, self.parts.dtype
-        train_x, train_y = extract(encoder, self.train_loader, self.prepare, dtype)
-        test_x, test_y = extract(encoder, self.test_loader, self.prepare, dtype)
+        train_x, train_y = extract(encoder, self.train_loader, self._prepare, dtype)
+        test_x, test_y = extract(encoder, self.test_loader, self._prepare, dtype)
         features = Features(train_x, train_y, test_x, test_y, self.train_loader.info.num_classes)
-        found = evaluate(features, knn_k=self.recipe.probe.knn_k, knn_temperature=self.recipe.probe.knn_temperature)
-        health = Health.of(test_x)
-        return found | (health.beside(self.untrained) if self.untrained else health.metrics)
+        probe = self.recipe.probe
+        return {
+            **evaluate(features, knn_k=probe.knn_k, knn_temperature=probe.knn_temperature),
+            **health(test_x),
+        }
 
     def _require_same_classes(self) -> None:
         """A probe fitted on one numbering of the classes and scored on another would be wrong without a word."""
@@ -74,8 +71,7 @@ class Prober:
         self.train_loader.close()
         self.test_loader.close()
 
-    def prepare(self, batch: Batch) -> Tensor:
-        """The plain view of a batch, normalised, on the run's device; counts the images that it did without."""
+    def _prepare(self, batch: Batch) -> Tensor:
         self.skipped += batch.skipped
         return make_views(batch, (self.spec,), self.parts.probe_backend, seed=0, epoch=0, dtype=torch.float32)[0]
 

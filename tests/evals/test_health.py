@@ -6,126 +6,117 @@ import numpy as np
 import pytest
 import torch
 
-from fastssl.errors import InputError
-from fastssl.evals.health import alignment, measures, power_law, rankme, spectra, uniformity
-from fastssl.evals.lidar import lidar
+from fastssl.evals.health import Moments2, alignment, health, lidar, power_law, uniformity, view_health
 
 
-def drawn(*shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+def normal(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def rotation(k, seed=1):
-    return torch.from_numpy(np.linalg.qr(np.random.default_rng(seed).normal(size=(k, k)))[0])
+@pytest.mark.parametrize("alpha", [0.4, 1.0, 1.7])
+def test_alpha_of_an_exact_power_law(alpha):
+    fit = power_law(2.5 * torch.arange(1, 129).double() ** -alpha)
+    assert fit.alpha == pytest.approx(alpha, abs=1e-9)
+    assert (fit.r2, fit.scale, fit.ranks) == (pytest.approx(1), pytest.approx(2.5), (3, 50))
 
 
-@pytest.mark.parametrize("shape", [(300, 20), (15, 40), (20, 20)])
-def test_spectra_are_those_of_numpy(shape):
-    x = 3.0 + drawn(*shape)
-    found = spectra(x)
-    n = min(shape)
-    covariance = np.linalg.svd(x.numpy() - x.numpy().mean(0), compute_uv=False) ** 2 / shape[0]
-    np.testing.assert_allclose(found.covariance, covariance[:n], atol=1e-10)
-    np.testing.assert_allclose(found.singular, np.linalg.svd(x.numpy(), compute_uv=False), rtol=1e-6)
-    assert found.spread == pytest.approx(float(x.var(0, correction=0).sum() / x.square().sum(1).mean()))
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.5])
+def test_alpha_of_features_drawn_from_a_power_law(alpha):
+    """Orthogonal columns of exactly these variances, in a rotated basis, in float32."""
+    basis = torch.linalg.qr(normal(1000, 65).double() - normal(1000, 65).double().mean(0))[0]
+    columns = basis - basis.mean(0)
+    columns = torch.linalg.qr(columns)[0][:, :64]
+    x = columns * torch.arange(1, 65).double() ** (-alpha / 2)
+    rotation = torch.linalg.qr(normal(64, 64, seed=1).double())[0]
+    found = health((x @ rotation * 30 + 5).float())
+    assert found["alpha"] == pytest.approx(alpha, abs=0.01)
+    assert found["alpha_r2"] > 0.999
 
 
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 1.7])
-def test_alpha_of_a_power_law_is_its_exponent(alpha):
-    exact = torch.arange(1, 65, dtype=torch.float64) ** -alpha
-    found = power_law(exact)
-    assert found == (pytest.approx(alpha, abs=1e-9), pytest.approx(1), (3, 50))
-    orthogonal = np.linalg.qr(np.random.default_rng(0).normal(size=(2000, 65)) - 0.0)[0]
-    orthogonal -= orthogonal.mean(0)
-    orthogonal = np.linalg.qr(orthogonal)[0][:, :64]  # centred columns of unit length
-    x = torch.from_numpy(orthogonal * np.sqrt(2000 * exact.numpy())) @ rotation(64)
-    assert measures(spectra(x.float()))["alpha"] == pytest.approx(alpha, abs=0.01)
-    sampled = drawn(60_000, 64) * exact.sqrt()
-    assert measures(spectra(sampled))["alpha"] == pytest.approx(alpha, abs=0.01)
+def test_ranks_that_are_too_few_have_no_alpha():
+    assert power_law(torch.tensor([1.0, 0.5, 0.2, 0.1, 0.05, 0.02]).double()) is None
+    found = health(normal(50, 4))
+    assert "alpha" not in found
+    assert found["rankme"] > 3
 
 
-def test_alpha_of_too_few_directions_is_left_out_and_never_nan():
-    low = drawn(100, 5) @ drawn(5, 64, seed=2)
-    assert set(measures(spectra(low))) == {"rankme", "effective_rank"}
-    assert measures(spectra(torch.zeros(10, 20))) == {"rankme": 0.0, "effective_rank": 0.0}
-    with pytest.raises(InputError, match="ranks=5 6"):
-        power_law(torch.ones(100, dtype=torch.float64), (5, 6))
-    with pytest.raises(InputError, match="NaN"):
-        spectra(torch.full((4, 4), torch.nan))
+def slow_rankme(x):
+    values = np.linalg.svd(x, compute_uv=False)
+    shares = values / np.abs(values).sum() + 1e-7
+    return math.exp(-np.sum(shares * np.log(shares)))
 
 
-def slow_rankme(z, eps=1e-7):
-    sigma = np.linalg.svd(z, compute_uv=False)
-    p = sigma / np.abs(sigma).sum() + eps
-    return math.exp(-sum(value * math.log(value) for value in p))
+def test_rankme_against_the_paper():
+    x = normal(300, 20) * torch.logspace(0, -3, 20) + 0.3
+    assert Moments2.of(x).rankme == pytest.approx(slow_rankme(x.double().numpy()), rel=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(200, 30), (20, 50)])
-def test_rankme_is_that_of_the_paper(shape):
-    z = 1.0 + drawn(*shape) * torch.arange(1, shape[1] + 1) ** -0.7
-    assert rankme(spectra(z).singular) == pytest.approx(slow_rankme(z.numpy()), rel=1e-6)
-
-
-def test_ranks_of_known_representations():
-    isotropic = torch.cat((torch.eye(12), -torch.eye(12)))
-    known = measures(spectra(isotropic))
-    assert known["rankme"] == pytest.approx(12, rel=1e-4)
-    assert known["effective_rank"] == pytest.approx(12)
-    line = drawn(50, 1) @ drawn(1, 12, seed=3)
-    assert measures(spectra(line))["rankme"] == pytest.approx(1, abs=1e-3)
-    assert measures(spectra(line))["effective_rank"] == pytest.approx(1, abs=1e-6)
-
-
-def test_rotation_and_scale_change_nothing():
-    x = 0.3 + drawn(300, 40) * torch.arange(1, 41) ** -0.6
-    first, turned = measures(spectra(x)), measures(spectra(7 * x @ rotation(40)))
-    assert turned == pytest.approx(first, rel=1e-6)
-    views = drawn(30, 4, 6)
-    assert lidar(views @ rotation(6)) == pytest.approx(lidar(views), rel=1e-6)
-    assert uniformity(5 * views[:, 0] @ rotation(6)) == pytest.approx(uniformity(views[:, 0]), rel=1e-6)
-    assert alignment(5 * views @ rotation(6)) == pytest.approx(alignment(views), rel=1e-6)
-
-
-def slow_lidar(e, delta=1e-4, eps=1e-7):
-    n, q, p = e.shape
-    mu = e.reshape(-1, p).mean(0)
-    between, within = np.zeros((p, p)), np.zeros((p, p))
-    for i in range(n):
-        own = e[i].mean(0)
-        between += np.outer(own - mu, own - mu) / n
-        for j in range(q):
-            within += np.outer(e[i, j] - own, e[i, j] - own) / (n * q)
-    within += delta * np.eye(p)
+def slow_lidar(views, delta):
+    n, v, k = views.shape
+    grand = views.mean((0, 1))
+    between, within = np.zeros((k, k)), np.zeros((k, k))
+    for image in views:
+        centre = image.mean(0)
+        between += np.outer(centre - grand, centre - grand) / n
+        for view in image:
+            within += np.outer(view - centre, view - centre) / (n * v)
+    within += delta * np.eye(k)
     values, vectors = np.linalg.eigh(within)
     root = vectors @ np.diag(values**-0.5) @ vectors.T
-    found = np.linalg.eigvalsh(root @ between @ root)
-    share = np.abs(found) / np.abs(found).sum() + eps
-    return math.exp(-(share * np.log(share)).sum())
+    found = np.linalg.eigvalsh(root @ between @ root).clip(0)
+    shares = found / found.sum() + 1e-7
+    return math.exp(-np.sum(shares * np.log(shares)))
 
 
-@pytest.mark.parametrize("shape", [(40, 5, 12), (6, 3, 20)])
-def test_lidar_is_that_of_the_paper(shape):
-    e = drawn(shape[0], 1, shape[2], seed=4) * torch.arange(1, shape[2] + 1) ** -0.5 + 0.3 * drawn(*shape)
-    assert lidar(e) == pytest.approx(slow_lidar(e.numpy()), rel=1e-6)
+def test_lidar_against_the_paper():
+    views = (normal(40, 1, 12) * torch.logspace(0, -2, 12) + 0.3 * normal(40, 5, 12, seed=1)).double()
+    assert lidar(views) == pytest.approx(slow_lidar(views.numpy(), 1e-4), rel=1e-9)
 
 
-def test_lidar_counts_directions_that_tell_images_apart():
-    corners = torch.cat((torch.eye(5), -torch.eye(5)))
-    images = torch.nn.functional.pad(corners, (0, 3))[:, None]
-    noise = torch.eye(8)[None].repeat(10, 1, 1) * 0.1
-    assert lidar(torch.cat((images + noise, images - noise), 1)) == pytest.approx(5, rel=1e-4)
-    assert lidar(torch.ones(10, 3, 8)) == 0
-    with pytest.raises(InputError, match="views"):
-        lidar(torch.ones(10, 1, 8))
+def test_lidar_counts_the_directions_that_tell_images_apart():
+    images = torch.zeros(200, 1, 16)
+    images[..., :4] = torch.linalg.qr(normal(200, 4) - normal(200, 4).mean(0))[0][:, None] * 10
+    views = images + 0.05 * normal(200, 20, 16, seed=2)
+    assert lidar(views) == pytest.approx(4, abs=0.1)
+    assert Moments2.of(views[:, 0]).rankme > 4.5  # which also counts what the noise adds
 
 
-def test_uniformity_and_alignment_are_naive_double_loops():
-    x = drawn(12, 3, 5)
-    unit = (x / x.norm(dim=2, keepdim=True)).numpy()
-    pairs = [math.exp(-2 * ((unit[i, 0] - unit[j, 0]) ** 2).sum()) for i in range(12) for j in range(i)]
-    assert uniformity(x[:, 0]) == pytest.approx(math.log(sum(pairs) / len(pairs)))
-    apart = [((unit[i, a] - unit[i, b]) ** 2).sum() for i in range(12) for a in range(3) for b in range(a)]
-    assert alignment(x) == pytest.approx(sum(apart) / len(apart))
-    assert alignment(x[:, :1].repeat(1, 4, 1)) == pytest.approx(0, abs=1e-12)
-    assert uniformity(torch.ones(6, 4)) == pytest.approx(0, abs=1e-9)
-    assert uniformity(x[:, 0], most=4) == pytest.approx(uniformity(x[::3, 0]))
+def test_known_ranks():
+    eye = torch.cat([torch.eye(8), -torch.eye(8)])
+    moments = Moments2.of(eye)
+    assert moments.rankme == pytest.approx(8, rel=1e-4)
+    assert moments.effective_rank == pytest.approx(8)
+    line = normal(100, 1) * torch.ones(1, 8)
+    assert Moments2.of(line).rankme == pytest.approx(1, abs=1e-4)
+
+
+def test_ranks_do_not_change_with_rotation_or_scale():
+    x = normal(200, 10) * torch.logspace(0, -1, 10)
+    turned = 7 * x @ torch.linalg.qr(normal(10, 10, seed=1))[0]
+    for name in ("rankme", "alpha"):
+        assert health(turned)[name] == pytest.approx(health(x)[name], rel=1e-4)
+
+
+def test_alignment_and_uniformity_against_loops():
+    unit = torch.nn.functional.normalize(normal(20, 3, 5).double(), dim=2)
+    pairs = [(i, a, b) for i in range(20) for a in range(3) for b in range(3) if a != b]
+    slow = sum(float((unit[i, a] - unit[i, b]).square().sum()) for i, a, b in pairs) / len(pairs)
+    assert alignment(unit) == pytest.approx(slow)
+    others = [(i, j) for i in range(20) for j in range(i)]
+    slow = math.log(sum(math.exp(-2 * float((unit[i, 0] - unit[j, 0]).square().sum())) for i, j in others) / 190)
+    assert uniformity(unit[:, 0]) == pytest.approx(slow)
+    assert view_health(unit.float())["alignment"] == pytest.approx(alignment(unit), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("x", "collapsed"),
+    [
+        (normal(200, 16), 0.0),
+        (normal(200, 16).relu(), 0.0),
+        (torch.ones(200, 16) + 1e-3 * normal(200, 16), 1.0),  # all images alike
+        (normal(200, 1) * torch.ones(1, 16), 1.0),  # along one direction
+        (torch.zeros(200, 16), 0.0 + 1.0),
+    ],
+)
+def test_collapse_is_seen(x, collapsed):
+    assert health(x)["collapsed"] == collapsed

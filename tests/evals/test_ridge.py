@@ -9,7 +9,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from fastssl.errors import InputError
 from fastssl.evals.features import Features
-from fastssl.evals.ridge import PENALTIES, _Moments, choose_penalty, held_out, ridge
+from fastssl.evals.ridge import PENALTIES, Moments, choose_penalty, held_out, ridge
 
 
 def make_features(separation: float, num_train: int = 600, num_test: int = 400, num_classes: int = 4) -> Features:
@@ -30,7 +30,7 @@ def test_ridge_predicts_what_sklearn_predicts(penalty):
     # trace(X'X) / K of standardised features is the number of rows
     model = RidgeClassifier(alpha=penalty * len(x)).fit(((x - mean) / std).numpy(), f.train_y.numpy())
     expected = model.predict(((f.test_x - mean) / std).numpy())
-    ours = _Moments.of(f.train_x, f.train_y, f.num_classes).fit([penalty])[0].predict(f.test_x)
+    ours = Moments.of(f.train_x, f.train_y, f.num_classes).fit([penalty])[0].predict(f.test_x)
     assert np.array_equal(ours.numpy(), expected)
 
 
@@ -73,7 +73,7 @@ def test_penalty_is_strong_for_many_noisy_features():
     x[:, 0] += 3 * y
     f = Features(x[:60], y[:60], x[60:], y[60:], 2)
     chosen = choose_penalty(f)
-    fits = _Moments.of(f.train_x, f.train_y, 2).fit([chosen, 1e-6])
+    fits = Moments.of(f.train_x, f.train_y, 2).fit([chosen, 1e-6])
     assert chosen > 1e-4
     assert fits[0].accuracy(f.test_x, f.test_y) >= fits[1].accuracy(f.test_x, f.test_y)
 

@@ -35,8 +35,8 @@ def anonymous_bytes() -> int:
 
 
 def assert_back(before: dict[str, int]) -> None:
-    """Threads of torch's DataLoader end a moment later. The allocator's mappings may come and go, by a few, and a library
-    may start a thread of its own late; what an epoch leaks is there dozens of times."""
+    """Threads of torch's DataLoader end a moment later. The allocator's mappings may come and go, by a few, and a
+    library may start a thread of its own late; what an epoch leaks is there dozens of times."""
     deadline = time.monotonic() + 30
     slack = {"threads": 1, "files": 0, "children": 0, "mappings": 8}
     while True:

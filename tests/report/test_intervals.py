@@ -8,9 +8,10 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastssl.report.intervals import mean_and_halfwidth, mean_curve, t_975
+from fastssl.report.intervals import mean_curve
 from fastssl.report.labels import spread
 from fastssl.report.load import load_runs
+from fastssl.report.student import mean_and_halfwidth, t_975
 from fastssl.report.units import compute_name, compute_unit, count_unit, short_count, short_number
 
 

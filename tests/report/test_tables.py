@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from fastssl.report.intervals import mean_and_halfwidth
 from fastssl.report.load import load_runs
+from fastssl.report.student import mean_and_halfwidth
 from fastssl.report.tables import MISSING, budget_table
 
 
