@@ -149,6 +149,9 @@ def _ready(parts: Parts, run: RunDir, clock: Clock, say: Say) -> Iterator[tuple[
         with clock.phase("compile"):
             prober = held.enter_context(closing(Prober(parts))) if ranks.is_first() else None
             step_flops = warm_up(parts)
+        if prober is not None:
+            with clock.phase("eval"):
+                prober.look_at_untrained()
         if ranks.is_first():
             held.enter_context(run.locked())
         yield prober, step_flops
@@ -191,8 +194,9 @@ def _run(
         say(f"probe     step {position.step}  ridge {metrics['ridge']:.2%}  knn {metrics['knn']:.2%}"
             + f"  {prober.skipped} damaged images left out" * bool(prober.skipped))  # fmt: skip
         if metrics["collapsed"]:
-            say(f"collapse  at step {position.step} all images look alike to the encoder (effective rank "
-                f"{metrics['effective_rank']:.1f}): see docs/health.md")  # fmt: skip
+            rank, floor = metrics["effective_rank"], metrics["random_effective_rank"]
+            say(f"collapse  at step {position.step} all images look alike to the encoder (effective rank {rank:.1f}, "
+                f"untrained {floor:.1f}): see docs/health.md")  # fmt: skip
         return metrics
 
     # ------------------------------------------------------------------ the loop

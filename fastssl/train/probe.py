@@ -11,6 +11,7 @@ from fastssl.errors import InputError
 from fastssl.evals import Features, evaluate, protocol
 from fastssl.evals.features import extract
 from fastssl.evals.health import health
+from fastssl.train.floor import untrained_health
 from fastssl.train.setup import Parts
 from fastssl.types import Batch, Loader
 from fastssl.views import ViewSpec
@@ -35,6 +36,12 @@ class Prober:
         """Damaged images that the last probe did without."""
         self.train_loader, self.test_loader = self._open("train"), self._open(self.recipe.probe.test_split)
         self._require_same_classes()
+        self.untrained: dict[str, float] = {}
+        """Health of the encoder before its first step, once `look_at_untrained` was called."""
+
+    def look_at_untrained(self) -> None:
+        """Measures what every probe's health stands beside; the same in a run and in its resumption."""
+        self.untrained = untrained_health(self)
 
     @property
     def protocol(self) -> str:
@@ -46,16 +53,17 @@ class Prober:
 
     def __call__(self) -> dict[str, float]:
         """Metrics of the encoder as it stands, by name: accuracies as fractions of one, and the health of the test
-        features (`evals.health`)."""
+        features (`evals.health`), beside the untrained encoder's."""
         self.skipped = 0
         encoder, dtype = self.parts.trainable.encoder, self.parts.dtype
-        train_x, train_y = extract(encoder, self.train_loader, self._prepare, dtype)
-        test_x, test_y = extract(encoder, self.test_loader, self._prepare, dtype)
+        train_x, train_y = extract(encoder, self.train_loader, self.prepare, dtype)
+        test_x, test_y = extract(encoder, self.test_loader, self.prepare, dtype)
         features = Features(train_x, train_y, test_x, test_y, self.train_loader.info.num_classes)
         probe = self.recipe.probe
         return {
             **evaluate(features, knn_k=probe.knn_k, knn_temperature=probe.knn_temperature),
             **health(test_x),
+            **self.untrained,
         }
 
     def _require_same_classes(self) -> None:
@@ -71,7 +79,8 @@ class Prober:
         self.train_loader.close()
         self.test_loader.close()
 
-    def _prepare(self, batch: Batch) -> Tensor:
+    def prepare(self, batch: Batch) -> Tensor:
+        """The plain view of a batch, normalised, on the run's device; counts the images that it did without."""
         self.skipped += batch.skipped
         return make_views(batch, (self.spec,), self.parts.probe_backend, seed=0, epoch=0, dtype=torch.float32)[0]
 
