@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fastssl.telemetry import environment
+from fastssl.telemetry.energy import meter_for
 
 SYSTEM_FIX = "apt-get install build-essential pkg-config libturbojpeg0-dev libopencv-dev, then pip install ffcv"
 LIBRARIES = {
@@ -152,6 +153,8 @@ def _devices() -> Iterator[Finding]:
     if not torch.cuda.is_available():
         built = "this torch is built without CUDA" if torch.version.cuda is None else "torch sees no driver or no GPU"
         yield Finding("devices", "cuda", "none", f"{built}; --device auto takes the CPU")
+    meter, words = meter_for("cuda" if torch.cuda.is_available() else "cpu")
+    yield Finding("devices", "energy", "read" if meter else "not read", words)
 
 
 def _choices(rates: dict[str, float]) -> Iterator[Finding]:
