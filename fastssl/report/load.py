@@ -69,12 +69,24 @@ def load_runs(
     none, or no recipe has the field.
     """
     files = record_files(paths)
-    records = {record["id"]: record for record in read_records(files) if record["suite"] == "train"}
-    if not records:
+    records = read_records(files)
+    if not any(record["suite"] == "train" for record in records):
         raise InputError(
             f"records={', '.join(map(str, paths)) or 'nothing'} hold no training run; give records of `train`"
         )
-    kept = _last_attempts(_matching(list(records.values()), only))
+    return runs_frame(records, dataset_label, by=by, only=only)
+
+
+def runs_frame(
+    records: Iterable[dict[str, Any]],
+    dataset_label: str | None = None,
+    *,
+    by: str | None = None,
+    only: str | None = None,
+) -> pl.DataFrame:
+    """`load_runs` of records that were read already; those of other suites are passed over."""
+    unique = {record["id"]: record for record in records if record["suite"] == "train"}
+    kept = _last_attempts(_matching(list(unique.values()), only))
     rows = [_row(record) for record in kept]
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     groups, pooled = group_by_field(arms, by) if by is not None else ({arm: arm for arm in arms}, {})
