@@ -12,7 +12,7 @@ WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses page plots clean
+.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses bench-probes page plots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ bench-load: setup  ## time the loaders beside their peers: make bench-load ARGS=
 
 bench-losses: setup .venv-peers  ## time the losses beside their peers: make bench-losses ARGS="--quick"
 	$(RUN)python -m benchmarks.bench_losses $(ARGS)
+
+bench-probes: setup  ## time the probes beside their ceilings and scikit-learn: make bench-probes ARGS="--quick"
+	$(RUN)python -m benchmarks.bench_probes $(ARGS)
 
 .venv-peers: constraints.txt  # their losses need torch alone, so what else they ask for (one pins a torch of 2021) stays out
 	$(RUN)python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt --target $@ --upgrade lightly solo-learn

@@ -6,7 +6,8 @@ python tools/plots.py --check    # exit 1 if a table or a figure is stale
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
+the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses,
+`<!-- table: probes -->` ... for every benchmark of the probes, or
 `<!-- table: toy -->` ... for the known-spectrum toy beside its reference. Made from the code are
 `<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
 """
@@ -37,6 +38,8 @@ from fastssl.report.loss_costs import SUITE as LOSSES
 from fastssl.report.loss_costs import load_losses
 from fastssl.report.loss_tables import loss_tables
 from fastssl.report.method_tables import method_results
+from fastssl.report.probe_costs import SUITE as PROBES
+from fastssl.report.probe_costs import probe_costs
 from fastssl.report.tables import budget_table
 from fastssl.report.toy_tables import SUITE as TOY
 from fastssl.report.toy_tables import load_toys, toy_tables
@@ -88,6 +91,8 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = loader_text(results, folder)
         elif name == LOSSES:
             body = loss_text(results)
+        elif name == PROBES:
+            body = probe_text(results)
         elif name == TOY:
             body = toy_text(results)
         else:  # raises for a campaign that is not there
@@ -163,6 +168,12 @@ def loss_text(results: Path) -> str:
     parts = []
     for path in campaigns(results, LOSSES):
         parts += _section(f"{path.parent.name}, {path.stem}", loss_tables(load_losses([path])))
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def probe_text(results: Path) -> str:
+    """Every campaign of the probes under a heading of its own."""
+    parts = [f"**{path.parent.name}, {path.stem}**\n\n{probe_costs([path])}" for path in campaigns(results, PROBES)]
     return "\n\n".join(parts or [UNMEASURED])
 
 

@@ -38,7 +38,7 @@ function choice(id, names, key) {
 
 function drawCurves() {
   const width = Math.max($("plot").clientWidth, 300), narrow = width < 640;
-  const height = narrow ? 330 : 430, left = 44, right = narrow ? 12 : 200, top = 12, bottom = 44;
+  const height = narrow ? 330 : 430, left = 52, right = narrow ? 12 : 200, top = 12, bottom = 44;
   const x = AXES[state.axis], y = PROBES[state.probe];
   const [unitName, perHour] = unit();
   const factor = x === 0 ? perHour : 1;
@@ -57,7 +57,7 @@ function drawCurves() {
   const X = scale(low, high, left, width - right, state.log), Y = scale(...bounds, height - bottom, top, false);
   for (const value of ticks(...bounds, 6)) {
     svg.append(make("line", { class: "grid", x1: left, x2: width - right, y1: Y(value), y2: Y(value) }));
-    svg.append(make("text", { x: left - 8, y: Y(value) + 4, "text-anchor": "end" }, number(value)));
+    svg.append(make("text", { x: left - 8, y: Y(value) + 4, "text-anchor": "end" }, `${number(value)} %`));
   }
   for (const value of ticks(low, high, narrow ? 4 : 7, state.log)) {
     svg.append(make("line", { class: "grid", x1: X(value), x2: X(value), y1: top, y2: height - bottom }));
@@ -65,7 +65,6 @@ function drawCurves() {
   }
   const title = x === 0 ? `${device()}-${unitName} of training` : x === 1 ? "views processed" : "epochs";
   svg.append(make("text", { x: (left + width - right) / 2, y: height - 6, "text-anchor": "middle" }, title));
-  svg.append(make("text", { x: 4, y: 10 }, "%"));
   const hits = [];
   arms.forEach((arm, i) => {
     const curve = curves[i], css = { stroke: colour(arm), fill: "none" };
