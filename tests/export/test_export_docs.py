@@ -42,7 +42,7 @@ else:
 
 def test_every_block_is_tried_and_short():
     assert set(BLOCKS) == {"One image", *CASES}
-    assert all(len(block.splitlines()) <= 10 for block in BLOCKS.values())
+    assert all(sum(map(bool, block.splitlines())) <= 10 for block in BLOCKS.values())
 
 
 @pytest.mark.parametrize("title", CASES)
