@@ -24,6 +24,8 @@ COMMANDS = {
     "parity": "do the loaders give the same distribution of views as torchvision?",
     "views": "draw images beside their augmented views",
     "train": "train a recipe, or resume a run",
+    "runs": "list runs, show one, compare two",
+    "export": "a run's encoder as a file that loads without this library",
     "probe": "probe a finished run: classifiers, layers, few labels, transfer, fine-tuning",
     "spectrum": "eigenspectrum and health of a run's features, beside the untrained encoder",
     "methods": "the methods, their papers, and what a step of each costs",

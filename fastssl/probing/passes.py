@@ -82,6 +82,16 @@ def show(subject: Subject, look: Look, layers: Sequence[str] = ("encoder",), pro
         return Pass(features, torch.cat(labels)[order].clone(), loader.info, skipped)
 
 
+def plain_views(subject: Subject, look: Look, num: int) -> Float32[Tensor, "n 3 s s"]:
+    """Plain views of the first `num` images of a look (fewer where there are fewer), as its network sees them, on the
+    subject's device."""
+    specs = specs_of(subject, dataclasses.replace(look, views=0))
+    with closing(_open(subject, look, specs)) as loader, torch.no_grad():
+        batch = next(iter(loader.epoch(0)))
+        (views,) = make_views(batch, specs, subject.backend, seed=look.seed, epoch=0, dtype=torch.float32)
+        return views[:num].clone()
+
+
 @contextmanager
 def _tapped(subject: Subject, layers: Sequence[str]) -> Iterator[Callable[[Tensor], dict[str, Tensor]]]:
     """Yields a forward pass that gives the output of every layer asked for, (n, k) each."""

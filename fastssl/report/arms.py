@@ -40,7 +40,7 @@ NAMED_FIELDS = 3
 
 def arm_key(recipe: dict[str, Any], **facts: str) -> tuple[tuple[str, str], ...]:
     """Equal for runs that differ in their seed alone; hashable and sortable."""
-    fields = dict(flatten(recipe, "")) | {name: json.dumps(value) for name, value in facts.items()}
+    fields = dict(flatten(recipe)) | {name: json.dumps(value) for name, value in facts.items()}
     return tuple(sorted((name, value) for name, value in fields.items() if name not in FREE))
 
 
@@ -93,7 +93,8 @@ def _readable(value: str | None) -> str:
     return "none" if value in (None, "null") else str(value).strip('"')
 
 
-def flatten(value: Any, name: str) -> Iterator[tuple[str, str]]:
+def flatten(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted names of a nested dictionary's fields, with their values as JSON."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from flatten(inner, f"{name}.{key}" if name else str(key))

@@ -68,9 +68,9 @@ def _group(frame: pl.DataFrame, by_id: dict[str, Any], found: dict[str, Any], sh
     arms = []
     for arm in frame.partition_by("arm", maintain_order=True):
         runs = [_run(run, by_id, found, sheets) for run in arm.partition_by("run", maintain_order=True)]
-        common = dict(flatten(runs[0].pop("recipe"), ""))
+        common = dict(flatten(runs[0].pop("recipe")))
         for run in runs[1:]:
-            common = dict(common.items() & dict(flatten(run.pop("recipe"), "")).items())
+            common = dict(common.items() & dict(flatten(run.pop("recipe"))).items())
         arms.append({"name": arm["arm"][0], "role": arm["role"][0], "method": arm["method"][0], "runs": runs,
                      "recipe": common})  # fmt: skip
     shared = dict(set.intersection(*(set(arm["recipe"].items()) for arm in arms)))
