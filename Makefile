@@ -12,7 +12,7 @@ WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses plots clean
+.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses bench-probes page plots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,10 +26,12 @@ demo: setup  ## the main job in three minutes: data -> train five methods -> pro
 	$(RUN)fastssl demo $(ARGS)
 
 test: setup  ## the fast tests
+	bash tools/browser.sh
 	$(RUN)python -m pytest -m "$(ALWAYS) and not slow and compile" $(ARGS) || [ $$? -eq 5 ]  # 5: ARGS chose none of them
 	OMP_NUM_THREADS=1 $(RUN)python -m pytest $(CHECKED) $(SIDE_BY_SIDE) -m "$(ALWAYS) and not slow and not compile" $(ARGS)
 
 test-all: setup  ## every test, slow ones too
+	bash tools/browser.sh
 	$(RUN)python -m pytest -m "$(ALWAYS) and compile" $(ARGS) || [ $$? -eq 5 ]
 	$(RUN)python -m pytest $(CHECKED) -m "$(ALWAYS) and not compile" $(ARGS)
 
@@ -49,9 +51,15 @@ bench-load: setup  ## time the loaders beside their peers: make bench-load ARGS=
 bench-losses: setup .venv-peers  ## time the losses beside their peers: make bench-losses ARGS="--quick"
 	$(RUN)python -m benchmarks.bench_losses $(ARGS)
 
+bench-probes: setup  ## time the probes beside their ceilings and scikit-learn: make bench-probes ARGS="--quick"
+	$(RUN)python -m benchmarks.bench_probes $(ARGS)
+
 .venv-peers: constraints.txt  # their losses need torch alone, so what else they ask for (one pins a torch of 2021) stays out
 	$(RUN)python -m pip install -q --disable-pip-version-check --no-deps -c constraints.txt --target $@ --upgrade lightly solo-learn
 	touch $@
+
+page: setup  ## one HTML file of all committed records: make page ARGS="--out page.html"
+	$(RUN)fastssl report page results $(ARGS)
 
 plots: setup  ## redraw every figure and table from the committed records
 	$(RUN)python tools/plots.py

@@ -1,17 +1,20 @@
 """Redraws every committed figure, and the tables of the README and of docs/, from the committed records.
 
 python tools/plots.py            # rewrite results/figures/ and the tables
-python tools/plots.py --check    # exit 1 if a table is stale
+python tools/plots.py --check    # exit 1 if a table or a figure is stale
 
 A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
 (its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
 `<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses, or
+the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses,
+`<!-- table: probes -->` ... for every benchmark of the probes, or
 `<!-- table: toy -->` ... for the known-spectrum toy beside its reference. Made from the code are
 `<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
 """
 
 import argparse
+import hashlib
+import json
 import os
 import re
 import sys
@@ -35,9 +38,12 @@ from fastssl.report.loss_costs import SUITE as LOSSES
 from fastssl.report.loss_costs import load_losses
 from fastssl.report.loss_tables import loss_tables
 from fastssl.report.method_tables import method_results
+from fastssl.report.probe_costs import SUITE as PROBES
+from fastssl.report.probe_costs import probe_costs
 from fastssl.report.tables import budget_table
 from fastssl.report.toy_tables import SUITE as TOY
 from fastssl.report.toy_tables import load_toys, toy_tables
+from fastssl.telemetry.files import write_atomically
 from fastssl.telemetry.reading import read_records
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +56,7 @@ LABELS = dict.fromkeys(
     "CIFAR-10 (JPEG)",
 )
 """What to call a campaign's dataset when its name says too little: a JPEG copy of CIFAR-10 is not CIFAR-10."""
+MANIFEST = "manifest.json"
 UNMEASURED = "No campaign has been recorded yet."
 
 
@@ -84,6 +91,8 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = loader_text(results, folder)
         elif name == LOSSES:
             body = loss_text(results)
+        elif name == PROBES:
+            body = probe_text(results)
         elif name == TOY:
             body = toy_text(results)
         else:  # raises for a campaign that is not there
@@ -162,6 +171,12 @@ def loss_text(results: Path) -> str:
     return "\n\n".join(parts or [UNMEASURED])
 
 
+def probe_text(results: Path) -> str:
+    """Every campaign of the probes under a heading of its own."""
+    parts = [f"**{path.parent.name}, {path.stem}**\n\n{probe_costs([path])}" for path in campaigns(results, PROBES)]
+    return "\n\n".join(parts or [UNMEASURED])
+
+
 def toy_text(results: Path) -> str:
     """Every campaign of the toy under a heading of its own: its cells beside the reference."""
     parts = []
@@ -184,9 +199,44 @@ def _section(heading: str, tables: list[CostTable]) -> list[str]:
     return [f"## {heading}", *(f"**{table.title}**\n\n{table.markdown()}" for table in tables)]
 
 
+DRAWN_BY = (
+    *("figures", "intervals", "labels", "load", "arms", "statistics", "student", "units"),
+    *("loader_figure", "loader_costs", "loader_words", "costs"),
+)
+"""Modules of `fastssl.report` that decide how a figure looks."""
+
+
+def fingerprints(results: Path) -> dict[str, str]:
+    """By figure, the hash of what it is made from: its records, what its dataset is called, and the code that draws.
+
+    Pixels are not compared, because another version of matplotlib draws other ones.
+    """
+    code = b"".join((ROOT / "fastssl" / "report" / f"{name}.py").read_bytes() for name in DRAWN_BY)
+    found = {}
+    for suite in ("train", LOAD):
+        for path in campaigns(results, suite):
+            if suite == LOAD and not has_curve(load_loaders([path])):
+                continue
+            name = str(path.relative_to(results).with_suffix(""))
+            content = path.read_bytes() + LABELS.get(name, "").encode() + code
+            found[figure_path(path, results).name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def stale_figures(results: Path) -> list[str]:
+    """Names of figures that are missing, left over, or not of the records and the code that are there."""
+    folder = results / "figures"
+    manifest = folder / MANIFEST
+    known = json.loads(manifest.read_text()) if manifest.is_file() else {}
+    wanted = fingerprints(results)
+    stale = {name for name in wanted.keys() | known.keys() if wanted.get(name) != known.get(name)}
+    stale |= {name for name in wanted if not all((folder / f"{name}{end}").is_file() for end in (".png", ".svg"))}
+    return sorted(stale)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table is stale")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a table or a figure is stale")
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout, with README.md, docs/ and results/")
     options = parser.parse_args()
     root = options.root
@@ -198,7 +248,10 @@ def main() -> int:
             print(
                 f"{path.relative_to(root)}: its tables are not those of the records; run `make plots`", file=sys.stderr
             )
-        return bool(stale)
+        figures = stale_figures(results)
+        for name in figures:
+            print(f"results/figures/{name}: not of the records as they are; run `make plots`", file=sys.stderr)
+        return bool(stale or figures)
     for path in campaigns(results, "train"):
         frame, out = load(path, results), figure_path(path, results)
         for file in (*budget_figure(frame, out), budget_csv(frame, out)):
@@ -207,6 +260,8 @@ def main() -> int:
         if has_curve(frame := load_loaders([path])):
             for file in views_figure(frame, figure_path(path, results)):
                 print(f"wrote {file.relative_to(root)}")
+    manifest = json.dumps(fingerprints(results), indent=1, sort_keys=True) + "\n"
+    write_atomically(results / "figures" / MANIFEST, manifest.encode())
     for path in stale:
         path.write_text(fresh[path])
         print(f"wrote {path.relative_to(root)}")

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 import tyro
 
 from fastssl.cli.console import Console
+from fastssl.errors import InputError
+from fastssl.report.page import write_page
 
 
 @dataclass(frozen=True)
 class Page:
-    """One self-contained HTML file from records: curves, tables, run cards.
+    """One self-contained HTML file from records: curves, a table at any budget, run cards, throughput and ceilings.
 
     Example: fastssl report page results --out page.html
     """
@@ -22,4 +24,10 @@ class Page:
     """The file to write."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        raise NotImplementedError
+        if self.out.suffix != ".html":
+            raise InputError(f"out={self.out} is no name of a page; give one that ends in .html")
+        data = write_page(self.records, self.out)
+        size = self.out.stat().st_size
+        console.say(f"wrote {self.out}: {data['runs']} runs of {len(data['groups'])} comparable groups, "
+                    f"{len(data['benches'])} benchmark cases, {size / 1e6:.2f} MB")  # fmt: skip
+        return {"file": str(self.out), "bytes": size, "runs": data["runs"], "groups": len(data["groups"])}

@@ -4,9 +4,12 @@ A recipe's name does not make an arm, because a flag changes a recipe and keeps 
 apart by the fields in which they differ.
 """
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+from fastssl.errors import InputError
 
 METHOD_LABELS = {
     "simclr": "SimCLR",
@@ -41,7 +44,33 @@ def arm_key(recipe: dict[str, Any], **facts: str) -> tuple[tuple[str, str], ...]
     return tuple(sorted((name, value) for name, value in fields.items() if name not in FREE))
 
 
-def arm_labels(arms: Sequence[tuple[str, tuple[tuple[str, str], ...]]]) -> list[str]:
+Arm = tuple[str, tuple[tuple[str, str], ...]]
+"""A method, and what `arm_key` gives."""
+
+
+def group_by_field(arms: Sequence[Arm], field: str) -> tuple[dict[Arm, Arm], dict[Arm, str]]:
+    """Which group each arm falls into by its method and one field, and what differs inside of each group.
+
+    Dataset, device and protocol stay part of a group: pooling these would hide what may not be pooled. Errors:
+    `InputError` for a field that no arm has.
+    """
+    known = sorted({name for _, key in arms for name, _ in key})
+    matches = [name for name in known if name == field or name.endswith(f".{field}")]
+    if len(matches) != 1:
+        near = matches or difflib.get_close_matches(field, known, 3) or known
+        why = "means more than one field" if matches else "is no field of these recipes"
+        raise InputError(f"by={field} {why}; give one of {', '.join(near)}")
+    kept = {matches[0], "dataset", "device", "protocol", "fingerprint"}
+    groups = {arm: (arm[0], tuple(pair for pair in arm[1] if pair[0] in kept)) for arm in arms}
+    pooled = {}
+    for group in dict.fromkeys(groups.values()):
+        members = [dict(key) for (method, key), g in groups.items() if g == group]
+        names = sorted({name for member in members for name in member})
+        pooled[group] = ", ".join(name for name in names if len({member.get(name) for member in members}) > 1)
+    return groups, pooled
+
+
+def arm_labels(arms: Sequence[Arm]) -> list[str]:
     """One label per distinct (method, key), in order: "SimCLR", or "SimCLR (views 4)" beside a sibling of 2 views."""
     labels = [_label(method, dict(key), [dict(k) for m, k in arms if m == method]) for method, key in arms]
     return [

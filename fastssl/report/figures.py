@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from fastssl.errors import InputError
-from fastssl.report.intervals import mean_curve
+from fastssl.report.intervals import band, mean_curve, mean_front
 from fastssl.report.labels import spread
 from fastssl.report.units import compute_name, compute_unit, count_unit
 from fastssl.telemetry.files import write_atomically
@@ -60,17 +60,21 @@ class Look:
     marker: str
 
 
-def budget_figure(frame: pl.DataFrame, out: Path, *, allow_mixed: bool = False) -> list[Path]:
+def budget_figure(
+    frame: pl.DataFrame, out: Path, *, allow_mixed: bool = False, target: float | None = None
+) -> list[Path]:
     """Writes OUT.png and OUT.svg and returns their paths: accuracy against compute, views processed and epochs.
 
-    Per arm one colour: ridge thick, kNN thin and dashed; several seeds faint, with their mean. The random encoder is a
-    pair of grey dashed levels, the supervised run a dark dashed curve. The same records give the same bytes with one
-    version of matplotlib.
+    Per arm one colour: ridge thick, kNN thin and dashed; several seeds faint, with their mean and its 95 % interval as
+    a band. Means that nobody beats at their cost (the Pareto front) wear a ring. The random encoder is a pair of grey
+    dashed levels, the supervised run a dark dashed curve. The same records give the same bytes with one version of
+    matplotlib.
 
     Args:
         frame: what `load_runs` gives.
         out: path without ending; its folders are made.
         allow_mixed: draw different datasets, devices or probe protocols on one axis, and say so in the title.
+        target: an accuracy, 0 to 1, drawn as a line.
 
     Errors: `InputError` for such a mixture without `allow_mixed`.
     """
@@ -86,7 +90,7 @@ def budget_figure(frame: pl.DataFrame, out: Path, *, allow_mixed: bool = False) 
     with mpl.rc_context(STYLE):
         figure = Figure(dpi=200)
         FigureCanvasAgg(figure)  # text is measured to place labels
-        _draw(figure, frame, mixed)
+        _draw(figure, frame, mixed, target)
         return save_figure(figure, out)
 
 
@@ -123,17 +127,23 @@ def mixtures(frame: pl.DataFrame) -> dict[str, list[str]]:
     return mixed
 
 
-def _draw(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> None:
+def _draw(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]], target: float | None) -> None:
     arms = [arm for role in ("method", "ceiling") for arm in _arms(frame, role)]
     floors = _arms(frame, "floor")
     names = [arm["arm"][0] for arm in (*arms, *floors)]
     figure.set_size_inches(WIDTH, max(HEIGHT, BOTTOM + TOP + len(names) * _label_gap_pt(names) / 72))
     axes = _axes(figure, names)
     looks = _looks(arms)
+    front = _front(arms)
     _limit_accuracy(axes[0], frame)
     for axis, panel in zip(axes, _panels(frame)):
         for arm, look in zip(arms, looks):
             _draw_arm(axis, arm, look, panel)
+            if panel.column == "compute_h":
+                for cost, accuracy in front.get(arm["arm"][0], ()):
+                    axis.plot(cost * panel.factor, 100 * accuracy, "o", ms=10, mfc="none", mec=look.colour, zorder=4)
+        if target is not None:
+            axis.axhline(100 * target, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=1.4)
         for floor in floors:
             axis.axhline(100 * _end_accuracy(floor, "ridge"), color=FLOOR, lw=1.6, ls=(0, (5, 3)), zorder=1.5)
             axis.axhline(100 * _end_accuracy(floor, "knn"), color=FLOOR, lw=0.9, ls=(0, (3, 2)), zorder=1.5)
@@ -204,6 +214,12 @@ def _looks(arms: Sequence[pl.DataFrame]) -> list[Look]:
     return looks
 
 
+def _front(arms: Sequence[pl.DataFrame]) -> dict[str, list[tuple[float, float]]]:
+    """Points (compute-hours, ridge) on the Pareto front of the methods' mean curves, by arm; {} for a single method."""
+    methods = [arm for arm in arms if arm["role"][0] == "method"]
+    return mean_front(methods, "ridge") if len(methods) > 1 else {}
+
+
 def _draw_arm(axis: Any, arm: pl.DataFrame, look: Look, panel: Panel) -> None:
     ceiling = arm["role"][0] == "ceiling"
     runs = arm.partition_by("run", maintain_order=True)
@@ -211,6 +227,10 @@ def _draw_arm(axis: Any, arm: pl.DataFrame, look: Look, panel: Panel) -> None:
         for run in runs:
             x, y = mean_curve(run, panel.column, "ridge")
             axis.plot(_scaled(x, panel.factor), _scaled(y, 100), color=look.colour, lw=0.8, alpha=0.3, zorder=2)
+        low, high = band(arm, "ridge")
+        x, _ = mean_curve(arm, panel.column, "ridge")
+        edges = _scaled(low, 100), _scaled(high, 100)
+        axis.fill_between(_scaled(x, panel.factor), *edges, color=look.colour, alpha=0.12, lw=0, zorder=1.8)
     x, y = mean_curve(arm, panel.column, "ridge")
     dashes = (0, (6, 2.2)) if ceiling else "-"
     axis.plot(_scaled(x, panel.factor), _scaled(y, 100), color=look.colour, lw=2.0, ls=dashes, marker=look.marker,
@@ -287,8 +307,9 @@ def _title(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> Non
         title = f"MIXED {', '.join(f'{name}s' for name in mixed)}, not comparable. {title}"
     counts = sorted({arm["run"].n_unique() for arm in _arms(frame, "method")}) or [1]
     number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    seeds = f"means of {number} seeds, each seed faint." if counts[-1] > 1 else "one seed."
-    reading = f"Thick: ridge probe, thin dashed: kNN; {seeds}  Evaluation and compilation are outside the clock."
+    seeds = f"means of {number} seeds, each faint, bands: their 95 % interval." if counts[-1] > 1 else "one seed."
+    ring = "  Ring: Pareto front." if _front(_arms(frame, "method")) else ""
+    reading = f"Thick: ridge probe, thin dashed: kNN; {seeds}{ring}  Evaluation and compilation are outside the clock."
     height = figure.get_size_inches()[1]
     title_pt = 13 * min(1.0, 72 * (WIDTH - 0.9) / _bold_width_pt(title, 13))  # long names of processors shrink it
     figure.text(0.012, 1 - 0.26 / height, title, fontsize=title_pt, fontweight="bold", color=INK, va="center")

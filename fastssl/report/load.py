@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from fastssl.errors import InputError
-from fastssl.report.arms import ROLES, arm_key, arm_labels
+from fastssl.report.arms import ROLES, arm_key, arm_labels, group_by_field
 from fastssl.telemetry.reading import read_records
 
 COLUMNS: dict[str, Any] = {
@@ -43,10 +44,13 @@ COLUMNS: dict[str, Any] = {
     "final": pl.Boolean,
     "commit": pl.String,
     "record": pl.String,
+    "pooled": pl.String,
 }
 
 
-def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.DataFrame:
+def load_runs(
+    paths: Iterable[Path], dataset_label: str | None = None, *, by: str | None = None, only: str | None = None
+) -> pl.DataFrame:
     """One row per evaluation point of every training run found, sorted by arm, run and step.
 
     `compute_h` is the clock of training and of waiting for data, times the devices, in hours; evaluation, compilation
@@ -57,20 +61,38 @@ def load_runs(paths: Iterable[Path], dataset_label: str | None = None) -> pl.Dat
     Args:
         paths: files of records, run directories, or folders that hold any of these.
         dataset_label: what to call the dataset, when its name says too little (a lossy copy of it, say).
+        by: a field of the recipe, such as `views` or `optim.lr`: runs of one method and one value of it are one arm,
+            whatever else differs, and `pooled` names what does.
+        only: a pattern with * and ?, of recipe names or methods to keep.
 
-    Errors: `InputError` when a path is missing, a record is damaged, or no record is of a training run.
+    Errors: `InputError` when a path is missing, a record is damaged, no record is of a training run, `only` matches
+    none, or no recipe has the field.
     """
     files = record_files(paths)
-    records = {record["id"]: record for record in read_records(files) if record["suite"] == "train"}
-    if not records:
+    records = read_records(files)
+    if not any(record["suite"] == "train" for record in records):
         raise InputError(
             f"records={', '.join(map(str, paths)) or 'nothing'} hold no training run; give records of `train`"
         )
-    kept = _last_attempts(list(records.values()))
+    return runs_frame(records, dataset_label, by=by, only=only)
+
+
+def runs_frame(
+    records: Iterable[dict[str, Any]],
+    dataset_label: str | None = None,
+    *,
+    by: str | None = None,
+    only: str | None = None,
+) -> pl.DataFrame:
+    """`load_runs` of records that were read already; those of other suites are passed over."""
+    unique = {record["id"]: record for record in records if record["suite"] == "train"}
+    kept = _last_attempts(_matching(list(unique.values()), only))
     rows = [_row(record) for record in kept]
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    labels = dict(zip(arms, arm_labels(arms)))
-    frame = pl.DataFrame([{**row, "arm": labels[row["arm"]]} for row in rows], schema=COLUMNS)
+    groups, pooled = group_by_field(arms, by) if by is not None else ({arm: arm for arm in arms}, {})
+    labels = dict(zip(dict.fromkeys(groups.values()), arm_labels(list(dict.fromkeys(groups.values())))))
+    named = [{**r, "arm": labels[groups[r["arm"]]], "pooled": pooled.get(groups[r["arm"]], "")} for r in rows]
+    frame = pl.DataFrame(named, schema=COLUMNS)
     if dataset_label is not None and frame["dataset"].n_unique() == 1:
         frame = frame.with_columns(dataset=pl.lit(dataset_label))
     return frame.sort("arm", "seed", "run", "step")
@@ -89,6 +111,16 @@ def _files(path: Path) -> list[Path]:
     if not path.exists():
         raise InputError(f"records={path} does not exist; give a .jsonl file, a run directory, or a folder of them")
     return sorted(f for f in path.rglob("*.jsonl") if f.name not in NO_RECORDS) if path.is_dir() else [path]
+
+
+def _matching(records: list[dict[str, Any]], only: str | None) -> list[dict[str, Any]]:
+    if only is None:
+        return records
+    found = [r for r in records if any(fnmatch(r["case"][name], only) for name in ("name", "method"))]
+    if not found:
+        names = sorted({r["case"]["name"] for r in records})
+        raise InputError(f"only={only} matches none of {', '.join(names)}; give a pattern of these or of their methods")
+    return found
 
 
 def _last_attempts(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

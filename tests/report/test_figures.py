@@ -23,7 +23,7 @@ def frame(write, fake):
 def draw(frame):
     figure = Figure(dpi=100)
     FigureCanvasAgg(figure)
-    figures._draw(figure, frame, {})
+    figures._draw(figure, frame, {}, None)
     figure.canvas.draw()
     return figure
 

@@ -59,4 +59,20 @@ def test_training_records_are_drawn_and_benchmarks_are_not(checkout, monkeypatch
         append_record(checkout / "results" / "train" / "cpu-x" / "second.jsonl", record)
     run(monkeypatch, checkout)
     drawn = {path.stem for path in (checkout / "results" / "figures").iterdir()}
-    assert drawn == {"train-cpu-x-second"}
+    assert drawn == {"train-cpu-x-second", "manifest"}
+
+
+def test_a_figure_of_other_records_is_stale(checkout, monkeypatch, fake, capsys):
+    records = checkout / "results" / "train" / "cpu-x" / "second.jsonl"
+    for record in fake.run("simclr"):
+        append_record(records, record)
+    run(monkeypatch, checkout)
+    assert run(monkeypatch, checkout, "--check") == 0
+    for record in fake.run("simclr", seed=1):
+        append_record(records, record)
+    assert run(monkeypatch, checkout, "--check") == 1
+    assert "figures/train-cpu-x-second" in capsys.readouterr().err
+    run(monkeypatch, checkout)
+    assert run(monkeypatch, checkout, "--check") == 0
+    (checkout / "results" / "figures" / "train-cpu-x-second.svg").unlink()
+    assert run(monkeypatch, checkout, "--check") == 1
