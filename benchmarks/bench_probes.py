@@ -199,8 +199,8 @@ def main() -> int:
     parser.add_argument("--records", type=Path, default=Path("runs/bench/probes.jsonl"), help="appended to")
     options = parser.parse_args()
     rows = options.rows or (5_000 if options.quick else 50_000)
-    if rows < 200:
-        parser.error(f"--rows {rows}: give 200 or more")
+    if rows < 1000:
+        parser.error(f"--rows {rows}: give 1000 or more")
     size = {"rows": rows, "tested": rows // 5, "dim": 512, "classes": 10, "images": rows * 6 // 5}
     size["quick"] = options.quick
     blocks = 2 if options.quick else 3
