@@ -13,6 +13,9 @@ from fastssl.recipe import Recipe
 from fastssl.telemetry.files import write_atomically
 from fastssl.telemetry.records import append_record
 
+LEFT = ("finished", "checkpoint.pt", "records.jsonl", "scalars.jsonl", "probes.jsonl", "spectra.jsonl")
+"""Files of a run, and of looks at it. Kept features need not be here: they know the weights they are of."""
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -49,7 +52,7 @@ class RunDir:
 
     def begin(self, recipe: Recipe, facts: dict[str, str]) -> None:
         """Starts the run over: what an earlier attempt left goes first, so that nobody takes it for this one's."""
-        for name in ("finished", "checkpoint.pt", "records.jsonl", "scalars.jsonl"):
+        for name in LEFT:
             (self.path / name).unlink(missing_ok=True)
         self.write_recipe(recipe, facts)
 

@@ -14,6 +14,7 @@ from fastssl.probing.passes import Look, show
 from fastssl.probing.probe import Asked, probe_run, together
 from fastssl.probing.subject import open_run
 from fastssl.telemetry.records import read_records
+from fastssl.train.run_dir import RunDir
 
 
 def by(records, **case):
@@ -121,3 +122,10 @@ def test_a_checkpoint_of_another_shape_is_refused(runs, capsys):
     shutil.copy(runs["diet"] / "checkpoint.pt", runs["simclr"] / "checkpoint.pt")
     assert main(["probe", str(runs["simclr"]), "--layers", "projector"]) == 1
     assert "does not fit its recipe" in capsys.readouterr().err
+
+
+def test_a_run_trained_anew_forgets_what_was_found_in_the_old_one(runs):
+    run = RunDir.existing(runs["simclr"])
+    (run.path / "probes.jsonl").write_text("")
+    run.begin(*run.read_recipe())
+    assert {path.name for path in run.path.iterdir()} <= {"recipe.json", "lock"}

@@ -57,3 +57,19 @@ def test_bad_input_is_one_line(write, fake, tmp_path, monkeypatch, capsys, argum
     given = arguments if arguments[0] == "nothing" else [str(path), *arguments]
     assert main(["report", "page", *given]) == 1
     assert needle in capsys.readouterr().err
+
+
+def test_cards_carry_the_last_look_of_each_kind(write, fake, tmp_path):
+    path = write(fake.run("simclr"))
+    case = {**fake.point("simclr")["case"], "weights": "trained", "weights_hash": "ab", "layer": "encoder", "views": 0,
+            "kind": "ridge", "dataset": "demo", "transfer": False}  # fmt: skip
+    for accuracy in (0.5, 0.6):
+        look = fake.point("simclr", metrics={"ridge": accuracy, "ridge_se": 0.01})
+        kept = {name: look["metrics"][name] for name in ("ridge", "ridge_se")}
+        with path.open("a") as handle:
+            handle.write(
+                json.dumps({**look, "suite": "probe", "case": case, "metrics": kept, "id": f"{accuracy}"}) + "\n"
+            )
+    (group,) = page_data([path])["groups"]
+    (probe,) = group["arms"][0]["runs"][0]["probes"]
+    assert probe["rows"] == [("ridge", 0.6, 0.01)]

@@ -87,7 +87,7 @@ def _group(frame: pl.DataFrame, by_id: dict[str, Any], found: dict[str, Any], sh
 def _run(run: pl.DataFrame, by_id: dict[str, Any], found: dict[str, Any], sheets: dict[str, str]) -> dict[str, Any]:
     last = by_id[run["record"][-1]]
     case = last["case"]
-    mine = lambda suite: [r for r in found[suite] if r["case"]["run"] == case["run"]]
+    mine = lambda suite: _last_looks(r for r in found[suite] if r["case"]["run"] == case["run"])
     return {
         "run": case["run"],
         "seed": case["seed"],
@@ -109,6 +109,12 @@ def _run(run: pl.DataFrame, by_id: dict[str, Any], found: dict[str, Any], sheets
         "spectra": [_spectrum(r) for r in mine(SPECTRUM)],
         "sheet": sheets.get(case["run"]),
     }
+
+
+def _last_looks(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of what was looked at twice, the last: it is of the latest weights."""
+    same = ("weights", "layer", "views", "kind", "protocol")
+    return list({tuple(r["case"].get(name) for name in same): r for r in records}.values())
 
 
 def _probe(record: dict[str, Any]) -> dict[str, Any]:
