@@ -189,7 +189,7 @@ def warm_up(parts: Parts, steps: int = 2) -> int:
     set_lr(parts.trainable.optimizer, 0.0)
     for _ in range(steps):
         parts.step(batch, epoch=0)
-    views = make_views(batch, parts.specs, parts.backend, seed=0, epoch=0, dtype=parts.dtype)
+    views = make_views(batch, parts.specs, parts.backend, seed=parts.recipe.seed, epoch=0, dtype=parts.dtype)
     with torch.compiler.set_stance("force_eager"), FlopCounterMode(display=False) as counter:
         parts.learn(views, batch)
     parts.trainable.load_state_dict(before)

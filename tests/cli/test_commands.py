@@ -147,7 +147,7 @@ def test_train_then_report(fastssl, written, tmp_path):
     assert "views/s" in trained.out
     reported = fastssl("report", "budget", "runs", "--out", "curve", "--json")
     assert reported.status == 0, reported.err
-    assert {p.name for p in tmp_path.glob("curve.*")} == {"curve.png", "curve.svg", "curve.csv"}
+    assert {p.name for p in tmp_path.glob("curve.*")} == {"curve.png", "curve.svg", "curve.csv", "curve.md"}
     (row,) = [row for row in reported.document["rows"] if row["method"] == "barlow_twins"]
     assert row["ridge"] == trained.document["metrics"]["ridge"]
 

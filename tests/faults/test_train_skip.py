@@ -99,7 +99,9 @@ def test_resumed_run_keeps_the_count(damaged, tmp_path):
 
 @pytest.mark.parametrize("kind", ["crops", "images", "resident", "ffcv"])
 def test_damage_ends_a_run_that_does_not_skip_before_it_leaves_anything(damaged, tmp_path, kind):
-    with pytest.raises(InputError, match=r"^.*tiny-train\.beton sample \d+ at byte \d+ is damaged: .*on_error=skip$"):
+    with pytest.raises(
+        InputError, match=r"^.*tiny-(?:train|test)\.beton sample \d+ at byte \d+ is damaged: .*on_error=skip$"
+    ):
         train(recipe_of(kind, "raise", seed=1), runs_dir=tmp_path / "runs", say=lambda line: None)
 
 

@@ -260,7 +260,9 @@ def test_random_encoder_keeps_its_weights(tiny_dataset, tmp_path):
 
 def test_time_budget_is_spent_and_not_much_more(tiny_dataset, tmp_path, monkeypatch):
     ticks = itertools.count()  # each look at the clock is a hundredth of a second: some tens of them are one step
-    monkeypatch.setattr("fastssl.train.loop.Clock", lambda *place: Clock(*place, now=lambda: next(ticks) / 100))
+    monkeypatch.setattr(
+        "fastssl.train.loop.Clock", lambda *place, **meter: Clock(*place, now=lambda: next(ticks) / 100)
+    )
     result = train(tiny(epochs=None, budget_s=1.0), runs_dir=tmp_path, say=lambda line: None)
     spent = result.clock["train_s"] + result.clock["data_s"]
     assert 1.0 <= spent < 1.5
