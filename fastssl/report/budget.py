@@ -115,9 +115,15 @@ def _to(arm: pl.DataFrame, metric: Metric, target: float, per_hour: float) -> tu
     if found.mean is None:
         assert found.beyond is not None, "nobody reached it, so somebody missed"
         return value, f"missed (> {short_number(found.beyond * per_hour)})"
+    if found.reached < found.runs:  # a mean of the quick ones alone would flatter the arm
+        assert found.beyond is not None, "somebody missed"
+        value |= {"compute_h": None, "ci95": None}
+        return value, f"> {short_number(found.beyond * per_hour)} ({found.reached} of {found.runs} reached it)"
+    if any(run.sort("step")[metric][0] >= target for run in arm.partition_by("run")):
+        value |= {"ci95": None, "at_first_probe": True}  # the probes' schedule, not a time
+        return value, f"≤ {short_number(found.mean * per_hour)}"
     half = f" ± {short_number(found.halfwidth * per_hour)}" if found.halfwidth is not None else ""
-    missed = f", {found.runs - found.reached} of {found.runs} missed" if found.reached < found.runs else ""
-    return value, short_number(found.mean * per_hour) + half + missed
+    return value, short_number(found.mean * per_hour) + half
 
 
 def _amount(arm: pl.DataFrame, name: str, factor: float) -> tuple[float | None, str]:
