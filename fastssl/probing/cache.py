@@ -26,7 +26,7 @@ from fastssl.probing.subject import Subject, hash_of
 from fastssl.telemetry.files import write_atomically
 from fastssl.types import DatasetInfo
 
-FORMAT = 1
+FORMAT = 2
 DAMAGED = (
     OSError,
     EOFError,
@@ -100,8 +100,8 @@ def read(path: Path, key: dict[str, Any], say: Say = lambda line: None) -> Pass 
             say(f"features  {path.name} are of something else; shown again")
             return None
         features, labels = content["features"], content["labels"]
-        if content["sha256"] != _hash(features, labels):
-            raise ValueError("its numbers are not those that were written")
+        if content["sha256"] != _hash(content["info"], content["skipped"], features, labels):
+            raise ValueError("it does not hold what was written")
         info: dict[str, Any] = json.loads(content["info"])
         info |= {name: tuple(value) for name, value in info.items() if isinstance(value, list)}
         return Pass({key["layer"]: features}, labels, DatasetInfo(**info), content["skipped"])
@@ -111,13 +111,13 @@ def read(path: Path, key: dict[str, Any], say: Say = lambda line: None) -> Pass 
 
 
 def _keep(path: Path, key: dict[str, Any], one: Pass, say: Say) -> None:
-    features, buffer = one.features[key["layer"]], io.BytesIO()
+    features, info, buffer = one.features[key["layer"]], json.dumps(asdict(one.info)), io.BytesIO()
     content = {
         "key": json.dumps(key, sort_keys=True),
-        "sha256": _hash(features, one.labels),
+        "sha256": _hash(info, one.skipped, features, one.labels),
         "features": features,
         "labels": one.labels,
-        "info": json.dumps(asdict(one.info)),
+        "info": info,
         "skipped": one.skipped,
     }
     torch.save(content, buffer)
@@ -128,11 +128,12 @@ def _keep(path: Path, key: dict[str, Any], one: Pass, say: Say) -> None:
         say(f"features  {path.name} is not kept: {error.strerror}")
 
 
-def _hash(*tensors: Tensor) -> str:
-    found = hashlib.sha256()
+def _hash(info: str, skipped: int, *tensors: Tensor) -> str:
+    found = hashlib.sha256(json.dumps([info, skipped]).encode())
     for tensor in tensors:
         found.update(
-            str(tuple(tensor.shape)).encode() + tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            f"{tensor.dtype} {tuple(tensor.shape)}".encode()
+            + tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
         )
     return found.hexdigest()
 

@@ -50,8 +50,20 @@ class Asked:
                 if one <= low or (name == "labels" and one > 1):
                     good = {"labels": "shares in (0, 1]", "shots": "1 or more", "draws": "2 or more"}
                     raise InputError(f"{name}={one:g} is impossible; give {good.get(name, '0 or more')}")
+        for name in ("kinds", "layers", "views"):
+            if not getattr(self, name):
+                raise InputError(f"{name.removesuffix('s')}=nothing leaves nothing to probe; give one or more")
+        if not self.labels and not self.shots:
+            raise InputError("labels=nothing leaves nothing to probe with; give 1.0, smaller shares, or shots")
+        whole = [kind for kind in self.kinds if kind in ("knn", "mlp")]
+        if self.amounts and 1.0 not in self.labels and whole:
+            raise InputError(f"kind={whole[0]} is not tried with few labels; give --labels 1.0 too, or leave it out")
         if self.amounts and not set(self.kinds) & {"ridge", "logistic", "finetune"}:
-            raise InputError(f"kind={', '.join(self.kinds)} is not tried with few labels; give ridge or logistic too")
+            raise InputError(f"kind={whole[0]} is not tried with few labels; give ridge or logistic too")
+        if set(self.kinds) == {"finetune"}:
+            for name, plain in (("shots", ()), ("layers", ("encoder",)), ("views", (0,))):
+                if tuple(getattr(self, name)) != plain:
+                    raise InputError(f"{name}={getattr(self, name)} has no effect on fine-tuning; leave it out")
 
     @property
     def amounts(self) -> tuple[float | int, ...]:

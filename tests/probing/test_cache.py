@@ -78,7 +78,7 @@ def test_features_of_another_run_under_the_right_name_are_not_taken(runs, counte
     assert "of something else" in said[0]
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
+@pytest.mark.parametrize("damage", ["flip", "info", "cut", "empty", "text"])
 def test_damaged_files_are_made_anew(runs, counted, damage):
     subject = open_run(runs["simclr"])
     mine = features_of(subject, LOOK).features["encoder"]
@@ -88,7 +88,11 @@ def test_damaged_files_are_made_anew(runs, counted, damage):
         place = content.find(mine.numpy().tobytes()[:64])
         assert place > 0
         content[place + 2] ^= 1
-    path.write_bytes({"flip": content, "cut": content[:500], "empty": b"", "text": b"hello"}[damage])
+    if damage == "info":  # still JSON, of another number of classes
+        place = content.find(b'"num_classes": ')
+        assert place > 0
+        content[place + 15] ^= 2
+    path.write_bytes({"flip": content, "info": content, "cut": content[:500], "empty": b"", "text": b"hello"}[damage])
     said = []
     again = features_of(subject, LOOK, say=said.append).features["encoder"]
     assert torch.equal(mine, again)
