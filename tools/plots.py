@@ -231,6 +231,11 @@ def stale_figures(results: Path) -> list[str]:
     wanted = fingerprints(results)
     stale = {name for name in wanted.keys() | known.keys() if wanted.get(name) != known.get(name)}
     stale |= {name for name in wanted if not all((folder / f"{name}{end}").is_file() for end in (".png", ".svg"))}
+    for path in campaigns(results, "train"):
+        out = figure_path(path, results)
+        csv = out.with_name(f"{out.name}.csv")
+        if not csv.is_file() or csv.read_text() != load(path, results).write_csv():
+            stale.add(out.name)
     return sorted(stale)
 
 

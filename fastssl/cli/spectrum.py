@@ -13,6 +13,7 @@ from fastssl.probing.spectra import Spectrum, spectra_of
 from fastssl.report.map_figure import map_figure
 from fastssl.report.spectra import spectrum_table
 from fastssl.report.spectrum_figure import spectrum_figure
+from fastssl.runs import find_run
 from fastssl.telemetry.records import append_record
 
 EXAMPLE = "fastssl spectrum runs/RUN --out spectrum    or: fastssl spectrum runs/RUN --map tsne --images 2000"
@@ -20,8 +21,8 @@ EXAMPLE = "fastssl spectrum runs/RUN --out spectrum    or: fastssl spectrum runs
 
 @dataclass(frozen=True)
 class Command:
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-    """Directories of runs, with a checkpoint each: the last one is looked at."""
+    which: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+    """Directories of runs, or the beginnings of their ids; the last checkpoint of each is looked at."""
     out: Path = Path("spectrum")
     """Path of the pictures without their ending."""
     layer: str = "encoder"
@@ -35,17 +36,19 @@ class Command:
     map: MapKind | None = None
     """Also draw the features in the plane (needs the extra `map`)."""
     device: str = "auto"
+    runs_dir: Path = Path("runs")
+    """Where ids are looked for."""
 
     def run(self, console: Console) -> dict[str, Any]:
-        if not self.runs:
-            raise InputError("runs=nothing to look at; give the directory of a run, such as runs/RUN")
+        if not self.which:
+            raise InputError("run=nothing to look at; give the directory of a run, such as runs/RUN")
         if not self.out.name:
             raise InputError(f"out={self.out} is a folder; give the beginning of a file's name, such as spectrum")
         if self.views < 2:
             raise InputError(f"views={self.views} makes no pair of views; give 2 or more")
         found: list[Spectrum] = []
         with console.progress("features", "images") as update:
-            for run in self.runs:
+            for run in [find_run(which, self.runs_dir) for which in self.which]:
                 for one in spectra_of(run, layer=self.layer, split=self.split, images=self.images, views=self.views,
                                       device=self.device, progress=update):  # fmt: skip
                     append_record(run / "spectra.jsonl", one.record)

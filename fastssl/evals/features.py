@@ -1,15 +1,18 @@
 """One pass of a frozen encoder over a split: the features every probe reads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32, Float64, Int64
 from torch import Tensor, nn
 
 from fastssl.errors import InputError
 from fastssl.types import Batch, Loader
+
+CHUNK_ROWS = 16384
+"""Rows turned to float64 at a time: 256 MB at K = 2048."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,12 @@ class Features:
                 )
         if self.train_x.shape[1] != self.test_x.shape[1]:
             raise InputError(f"test_x has {self.test_x.shape[1]} columns; give {self.train_x.shape[1]}, as in train_x")
+
+
+def centred(x: Float32[Tensor, "n k"]) -> tuple[Float64[Tensor, "k"], Iterator[Float64[Tensor, "m k"]]]:
+    """Means of the columns, and the rows less these, in float64, a chunk at a time: for sums of squares."""
+    mean = torch.stack([rows.double().sum(0) for rows in x.split(CHUNK_ROWS)]).sum(0) / len(x)
+    return mean, (rows.double() - mean for rows in x.split(CHUNK_ROWS))
 
 
 def standard_error(accuracy: float, num_samples: int) -> float:

@@ -23,7 +23,7 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastssl.evals.ridge import CHUNK_ROWS
+from fastssl.evals.features import CHUNK_ROWS, centred
 from fastssl.evals.spectrum import effective_rank
 
 RANKS = (3, 50)
@@ -52,20 +52,19 @@ class PowerLaw:
 
 
 @dataclass(frozen=True, slots=True)
-class Moments2:
-    """Second moments of features, in float64."""
+class SecondMoments:
+    """Mean and covariance of features, in float64."""
 
     mean: Float64[Tensor, "k"]
     covariance: Float64[Tensor, "k k"]
     num_rows: int
 
     @classmethod
-    def of(cls, x: Float32[Tensor, "n k"]) -> "Moments2":
-        mean = torch.stack([rows.double().sum(0) for rows in x.split(CHUNK_ROWS)]).sum(0) / len(x)
+    def of(cls, x: Float32[Tensor, "n k"]) -> "SecondMoments":
+        mean, chunks = centred(x)
         gram = mean.new_zeros(len(mean), len(mean))
-        for rows in x.split(CHUNK_ROWS):
-            centred = rows.double() - mean
-            gram += centred.T @ centred
+        for rows in chunks:
+            gram += rows.T @ rows
         return cls(mean, gram / len(x), len(x))
 
     @property
@@ -116,7 +115,7 @@ def health(x: Float32[Tensor, "n k"], ranks: tuple[int, int] = RANKS) -> dict[st
     Collapsed: on the unit sphere all features lie within 1e-4 of their mean (squared, mean), or their variance lies
     along fewer than 1.1 directions (exp of the entropy of its eigenvalues).
     """
-    moments = Moments2.of(x)
+    moments = SecondMoments.of(x)
     spectrum = moments.spectrum
     fit = power_law(spectrum, ranks)
     found = {} if fit is None else {"alpha": fit.alpha, "alpha_r2": fit.r2}

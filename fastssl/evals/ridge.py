@@ -13,13 +13,11 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
-from fastssl.evals.features import Features, standard_error
+from fastssl.evals.features import CHUNK_ROWS, Features, centred, standard_error
 
 PENALTIES = tuple(10.0**k for k in range(-6, 4))
 """Candidates, relative to the mean eigenvalue of X'X: from none to all but the mean."""
 HELD_OUT_EVERY = 10
-CHUNK_ROWS = 16384
-"""Rows turned to float64 at a time: 256 MB at K = 2048."""
 PROTOCOL = "ridge probe on frozen features, single undistorted view, penalty chosen on 10 % of train, refitted on train"
 
 
@@ -84,14 +82,13 @@ class Moments:
 
     @classmethod
     def of(cls, x: Tensor, y: Tensor, num_classes: int) -> "Moments":
-        mean = torch.stack([c.double().sum(0) for c in x.split(CHUNK_ROWS)]).sum(0) / len(x)
+        mean, chunks = centred(x)
         counts = torch.bincount(y, minlength=num_classes).double()
         gram = mean.new_zeros(len(mean), len(mean))
         cross = mean.new_zeros(len(mean), num_classes)
-        for rows, labels in zip(x.split(CHUNK_ROWS), y.split(CHUNK_ROWS)):
-            centred = rows.double() - mean
-            gram += centred.T @ centred
-            cross.T.index_add_(0, labels, centred)
+        for rows, labels in zip(chunks, y.split(CHUNK_ROWS)):
+            gram += rows.T @ rows
+            cross.T.index_add_(0, labels, rows)
         std = (gram.diagonal() / len(x)).sqrt()
         # below float32's resolution of the feature's own size the spread is rounding, not signal
         varies = std > 1e-6 * mean.abs().clamp_min(1e-30)

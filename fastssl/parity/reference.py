@@ -1,7 +1,6 @@
 """The reference contestant: torchvision's own PIL pipeline on the same images."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import gaussian_noise
 
 from fastssl.errors import InputError
+from fastssl.kernels.seeding import seeded
 from fastssl.parity.statistics import pixel_statistics
 from fastssl.views import ViewSpec
 
@@ -99,17 +99,6 @@ class _Noise(torch.nn.Module):
         return gaussian_noise(image, sigma=float(torch.empty(()).uniform_(*self.sigma)))
 
 
-@contextmanager
-def _torchvision_seed(seed: int) -> Iterator[None]:
-    """torchvision draws from torch's default generator: seeded inside, as it was afterwards."""
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(seed)
-    try:
-        yield
-    finally:
-        torch.default_generator.set_state(before)
-
-
 def _geometry(spec: ViewSpec) -> torch.nn.Module:
     mode = InterpolationMode(spec.interpolation)
     if spec.crop_scale is None:
@@ -122,7 +111,7 @@ def torchvision_views(
 ) -> Float32[Tensor, "n 3 s s"]:
     """One view of each image."""
     pipeline = torchvision_pipeline(spec)
-    with _torchvision_seed(seed):
+    with seeded(seed):
         made = [pipeline(Image.fromarray(pixels)) for pixels in images]
     return torch.stack(made)  # pyright: ignore[reportArgumentType] (ToTensor has made tensors of them)
 
@@ -132,5 +121,5 @@ def torchvision_crops(spec: ViewSpec, height: int, width: int, count: int, seed:
     if spec.crop_scale is None:
         return torch.tensor([[0, 0, height, width]]).expand(count, 4)
     blank, scale, ratio = torch.empty(3, height, width), list(spec.crop_scale), list(spec.crop_ratio)
-    with _torchvision_seed(seed):
+    with seeded(seed):
         return torch.tensor([transforms.RandomResizedCrop.get_params(blank, scale, ratio) for _ in range(count)])

@@ -18,9 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastssl.data.open import find_beton
 from fastssl.data.served import serve
-from fastssl.probing.passes import Look, Pass, Progress, show, specs_of
+from fastssl.probing.passes import Look, Pass, Progress, beton_of, show, specs_of
 from fastssl.probing.record import KNOWN_AS
 from fastssl.probing.subject import Subject, hash_of
 from fastssl.telemetry.files import write_atomically
@@ -77,7 +76,7 @@ def key_of(subject: Subject, look: Look, layer: str) -> dict[str, Any]:
         "format": FORMAT,
         "weights": subject.weights_hash,
         "head": hash_of(subject.projector) if layer == "projector" and subject.projector is not None else "",
-        "images": serve(find_beton(look.dataset, look.split if not data.holdout else "train")).info.fingerprint,
+        "images": serve(beton_of(subject, look)).info.fingerprint,
         "look": asdict(look),
         "layer": layer,
         "specs": [repr(spec) for spec in specs_of(subject, look)],

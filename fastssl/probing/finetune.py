@@ -16,9 +16,9 @@ from fastssl.augment import Drawer, make_views
 from fastssl.data.open import open_loader
 from fastssl.errors import InputError
 from fastssl.evals.features import standard_error
+from fastssl.kernels.seeding import seeded
 from fastssl.methods.supervised import SupervisedConfig
-from fastssl.optim import OptimConfig
-from fastssl.optim.schedule import set_lr
+from fastssl.optim import OptimConfig, set_lr
 from fastssl.probing.passes import Look, Pass, show, specs_of
 from fastssl.probing.subject import Subject
 from fastssl.train.checkpoint import Trainable
@@ -81,13 +81,15 @@ def finetune(
         num_workers=recipe.data.workers,
         device=str(device),
         views=Drawer((drawn,), seed=how.seed),
+        on_error=recipe.data.on_error,
     )
     with closing(loader):
-        before = torch.default_generator.get_state()
-        torch.default_generator.manual_seed(how.seed)
+        if loader.info.num_samples < 2:
+            raise InputError(f"labels={how.labels:g} leaves {loader.info.num_samples} image, of which a batch has no "
+                             "statistics; give a larger share")  # fmt: skip
         encoder = copy.deepcopy(subject.encoder).requires_grad_(True)
-        method = SupervisedConfig().build(encoder, subject.dim, loader.info)
-        torch.default_generator.set_state(before)
+        with seeded(how.seed):
+            method = SupervisedConfig().build(encoder, subject.dim, loader.info)
         method.to(device).train()
         optim = OptimConfig(lr=how.lr, weight_decay=1e-2)
         scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")

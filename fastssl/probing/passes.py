@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float32, Int64
@@ -155,6 +156,13 @@ def settle(subject: Subject, num_images: int = 2048) -> Subject:
     return dataclasses.replace(subject, encoder=encoder, projector=projector, weights_hash=hash_of(encoder))
 
 
+def beton_of(subject: Subject, look: Look) -> Path:
+    """The file that holds the images of a look; a held-out part lies in the train file."""
+    data = subject.recipe.data
+    held_out = look.split == "val" and data.holdout and look.dataset == data.dataset
+    return find_beton(look.dataset, "train" if held_out else look.split)
+
+
 def _open(subject: Subject, look: Look, specs: tuple[ViewSpec, ...]) -> Loader:
     """The images of a look in the order of the dataset, loaded as the run's own probes load them."""
     data = subject.recipe.data
@@ -164,8 +172,7 @@ def _open(subject: Subject, look: Look, specs: tuple[ViewSpec, ...]) -> Loader:
     if look.limit is not None:
         if look.limit < 1:
             raise InputError(f"limit={look.limit} leaves nothing to look at; give 1 or more")
-        split = "train" if holdout and look.split == "val" else look.split
-        share = min(1.0, look.limit / serve(find_beton(look.dataset, split)).info.num_samples)
+        share = min(1.0, look.limit / serve(beton_of(subject, look)).info.num_samples)
     return open_loader(
         subject.facts["loader"] if own and subject.device.type == subject.facts["device"] else "auto",
         look.dataset,

@@ -22,26 +22,32 @@ Kind = Literal["ridge", "knn", "logistic", "mlp", "finetune"]
 class Asked:
     """What to find out about a run."""
 
-    kinds: Sequence[Kind] = ("ridge", "knn")
-    labels: Sequence[float] = (1.0,)
-    """Class-balanced shares of the labels; below 1, several draws of them."""
-    shots: Sequence[int] = ()
-    """So many labels of each class, several draws."""
+    kind: tuple[Kind, ...] = ("ridge", "knn")
+    """Classifiers. `ridge` is closed form; `knn` sweeps k in one pass; `logistic` and `mlp` choose their penalty on a
+    held-out tenth of train; `finetune` trains the encoder too."""
+    labels: tuple[float, ...] = (1.0,)
+    """Class-balanced shares of the labels; below 1, several draws of them (ridge, logistic), or one (finetune)."""
+    shots: tuple[int, ...] = ()
+    """So many labels of each class, several draws (ridge, logistic)."""
     draws: int = 5
-    layers: Sequence[str] = ("encoder",)
-    views: Sequence[int] = (0,)
-    """0: one undistorted view. Else features averaged over so many views, drawn as in training."""
+    """Draws of few labels, whose spread makes the interval."""
+    layers: tuple[str, ...] = ("encoder",)
+    """`encoder`, `projector`, or modules inside the encoder, whose output is averaged over positions."""
+    views: tuple[int, ...] = (0,)
+    """0: one undistorted view. N: the mean of the features, as they are, of N views drawn as in training; a row of its
+    own."""
     dataset: str | None = None
-    """Whose train split fits the probe and whose test split scores it; the run's own if None."""
+    """Transfer: another dataset, whose train split fits the probe and whose test split scores it."""
     baseline: bool = False
-    """The untrained encoder too."""
+    """Probe the untrained encoder as well."""
     finetune_epochs: int = 10
+    """Of fine-tuning; of few labels as many as make up 200 steps."""
     finetune_lr: float = 1e-3
     seed: int = 0
     """Of drawn labels and views, and of fine-tuning."""
     device: str = "auto"
     fresh: bool = False
-    """Show the images again although their features are kept."""
+    """Show the images again although their features are kept in RUN/features."""
 
     def __post_init__(self) -> None:
         for name, low in (("labels", 0.0), ("shots", 0), ("draws", 1), ("views", -1)):
@@ -50,17 +56,17 @@ class Asked:
                 if one <= low or (name == "labels" and one > 1):
                     good = {"labels": "shares in (0, 1]", "shots": "1 or more", "draws": "2 or more"}
                     raise InputError(f"{name}={one:g} is impossible; give {good.get(name, '0 or more')}")
-        for name in ("kinds", "layers", "views"):
+        for name in ("kind", "layers", "views"):
             if not getattr(self, name):
-                raise InputError(f"{name.removesuffix('s')}=nothing leaves nothing to probe; give one or more")
+                raise InputError(f"{name}=nothing leaves nothing to probe; give one or more")
         if not self.labels and not self.shots:
             raise InputError("labels=nothing leaves nothing to probe with; give 1.0, smaller shares, or shots")
-        whole = [kind for kind in self.kinds if kind in ("knn", "mlp")]
+        whole = [kind for kind in self.kind if kind in ("knn", "mlp")]
         if self.amounts and 1.0 not in self.labels and whole:
             raise InputError(f"kind={whole[0]} is not tried with few labels; give --labels 1.0 too, or leave it out")
-        if self.amounts and not set(self.kinds) & {"ridge", "logistic", "finetune"}:
+        if self.amounts and not set(self.kind) & {"ridge", "logistic", "finetune"}:
             raise InputError(f"kind={whole[0]} is not tried with few labels; give ridge or logistic too")
-        if set(self.kinds) == {"finetune"}:
+        if set(self.kind) == {"finetune"}:
             for name, plain in (("shots", ()), ("layers", ("encoder",)), ("views", (0,))):
                 if tuple(getattr(self, name)) != plain:
                     raise InputError(f"{name}={getattr(self, name)} has no effect on fine-tuning; leave it out")
@@ -89,7 +95,7 @@ def probe_run(
         subject = open_run(directory, device=asked.device, weights=weights, projector="projector" in asked.layers)
         subject = settle(subject) if weights == "untrained" else subject
         dataset = asked.dataset or subject.recipe.data.dataset
-        frozen: list[Kind] = [kind for kind in asked.kinds if kind != "finetune"]
+        frozen: list[Kind] = [kind for kind in asked.kind if kind != "finetune"]
         for views in asked.views if frozen else ():
             looks = [Look(dataset=dataset, split=split, views=views, seed=asked.seed)
                      for split in ("train", subject.recipe.probe.test_split)]  # fmt: skip
@@ -98,7 +104,7 @@ def probe_run(
                       for look in looks]  # fmt: skip
             for layer in asked.layers:
                 yield from _probes(subject, asked, frozen, layer, views, *passes)
-        if "finetune" in asked.kinds:
+        if "finetune" in asked.kind:
             for share in asked.labels:
                 yield _finetuned(subject, asked, dataset, share, progress)
 

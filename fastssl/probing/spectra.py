@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from fastssl.evals.health import Moments2, health, view_health
+from fastssl.evals.health import SecondMoments, health, view_health
 from fastssl.probing.passes import Look, Pass, Progress, settle, show
 from fastssl.probing.record import looked_at
 from fastssl.probing.subject import Subject, open_run
@@ -67,7 +67,7 @@ def _spectrum(subject: Subject, layer: str, plain: Pass, drawn: Pass) -> Spectru
         {"layer": layer, "images": len(x), "views": seen.shape[1], "protocol": protocol},
         health(x) | view_health(seen),
         plain.info,
-        samples=Moments2.of(x).spectrum.tolist(),
+        samples=SecondMoments.of(x).spectrum.tolist(),
         unit="variance",
     )
     return Spectrum(record, x, plain.labels, list(plain.info.class_names))

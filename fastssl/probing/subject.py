@@ -12,6 +12,7 @@ from fastssl.augment import get_backend
 from fastssl.data.open import find_beton
 from fastssl.data.served import serve
 from fastssl.errors import InputError
+from fastssl.kernels.seeding import seeded
 from fastssl.recipe import Recipe
 from fastssl.train.checkpoint import read_checkpoint
 from fastssl.train.run_dir import RunDir
@@ -77,9 +78,7 @@ def open_run(
 def _build(recipe: Recipe, with_projector: bool) -> tuple[nn.Module, nn.Module | None, int]:
     """Encoder, projector and the width of the features, as a run of this recipe begins with them; global random
     state is put back."""
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(recipe.seed)
-    try:
+    with seeded(recipe.seed):
         encoder, dim = recipe.model.build(recipe.spec.size)
         if not with_projector:
             return encoder, None, dim
@@ -88,8 +87,6 @@ def _build(recipe: Recipe, with_projector: bool) -> tuple[nn.Module, nn.Module |
         if not isinstance(projector, nn.Module):
             raise InputError(f"layer=projector, but {recipe.method.kind} has none; give encoder, or a module inside")
         return encoder, projector, dim
-    finally:
-        torch.default_generator.set_state(before)
 
 
 def _load(network: nn.Module, prefix: str, method_state: dict[str, Any], run: RunDir) -> None:

@@ -55,7 +55,7 @@ def group_by_field(arms: Sequence[Arm], field: str) -> tuple[dict[Arm, Arm], dic
     `InputError` for a field that no arm has.
     """
     known = sorted({name for _, key in arms for name, _ in key})
-    matches = [name for name in known if name == field or name.endswith(f".{field}")]
+    matches = [name for name in known if name == field] or [n for n in known if n.endswith(f".{field}")]
     if len(matches) != 1:
         near = matches or difflib.get_close_matches(field, known, 3) or known
         why = "means more than one field" if matches else "is no field of these recipes"

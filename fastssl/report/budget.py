@@ -70,7 +70,7 @@ def budget_report(frame: pl.DataFrame, asked: Questions | None = None) -> Report
     for value in values:
         value["on_front"] = value["arm"] in front
     table = Table(tuple(header), tuple(tuple(row) for row in rows), tuple(values), table.note)
-    return Report(replace(table, note=_note(table.note, asked)), tuple(_summary(frame, asked, front, unit)))
+    return Report(replace(table, note=_note(table.note, asked)), tuple(_summary(frame, asked, front)))
 
 
 def _columns(asked: Questions, span: tuple[float, float] | None, unit: str, per_hour: float) -> list[Any]:
@@ -135,11 +135,12 @@ def _amount(arm: pl.DataFrame, name: str, factor: float) -> tuple[float | None, 
 
 
 def _front(frame: pl.DataFrame, metric: Metric) -> list[str]:
+    """Arms that are best at some compute; nobody of one method alone, or of runs that do not compare."""
     methods = frame.filter(pl.col("role") == "method").partition_by("arm", maintain_order=True)
-    return list(mean_front(methods, metric)) if len(methods) > 1 else []
+    return list(mean_front(methods, metric)) if len(methods) > 1 and not mixtures(frame) else []
 
 
-def _summary(frame: pl.DataFrame, asked: Questions, front: Sequence[str], unit: str) -> list[str]:
+def _summary(frame: pl.DataFrame, asked: Questions, front: Sequence[str]) -> list[str]:
     lines = [
         f"MIXED: {name} differs between runs ({'; '.join(values)}); these rows are not comparable"
         for name, values in mixtures(frame).items()
@@ -148,6 +149,8 @@ def _summary(frame: pl.DataFrame, asked: Questions, front: Sequence[str], unit: 
         lines.append(f"best at some compute, by mean {asked.metric} (the Pareto front): {', '.join(front)}")
     lines += [f"{arm} pools runs that differ in {fields}" for arm, fields in frame.select("arm", "pooled").unique(
         maintain_order=True).iter_rows() if fields]  # fmt: skip
+    if mixtures(frame):  # what may not share an axis may not be tested against each other either
+        return lines
     ends = frame.filter(pl.col("final") & (pl.col("role") == "method"))
     values = {arm["arm"][0]: arm[asked.metric].to_list() for arm in ends.partition_by("arm", maintain_order=True)}
     if alone := [name for name, found in values.items() if len(found) == 1]:

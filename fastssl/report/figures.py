@@ -134,7 +134,7 @@ def _draw(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]], target:
     figure.set_size_inches(WIDTH, max(HEIGHT, BOTTOM + TOP + len(names) * _label_gap_pt(names) / 72))
     axes = _axes(figure, names)
     looks = _looks(arms)
-    front = _front(arms)
+    front = {} if mixed else _front(arms)
     _limit_accuracy(axes[0], frame)
     for axis, panel in zip(axes, _panels(frame)):
         for arm, look in zip(arms, looks):
@@ -308,7 +308,7 @@ def _title(figure: Any, frame: pl.DataFrame, mixed: dict[str, list[str]]) -> Non
     counts = sorted({arm["run"].n_unique() for arm in _arms(frame, "method")}) or [1]
     number = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     seeds = f"means of {number} seeds, each faint, bands: their 95 % interval." if counts[-1] > 1 else "one seed."
-    ring = "  Ring: Pareto front." if _front(_arms(frame, "method")) else ""
+    ring = "  Ring: Pareto front." if not mixed and _front(_arms(frame, "method")) else ""
     reading = f"Thick: ridge probe, thin dashed: kNN; {seeds}{ring}  Evaluation and compilation are outside the clock."
     height = figure.get_size_inches()[1]
     title_pt = 13 * min(1.0, 72 * (WIDTH - 0.9) / _bold_width_pt(title, 13))  # long names of processors shrink it

@@ -55,8 +55,8 @@ def load_runs(
 
     `compute_h` is the clock of training and of waiting for data, times the devices, in hours; evaluation, compilation
     and checkpoints are outside it. `wall_s`, `flops`, `joules` and `peak_memory_bytes` are null where they were not
-    recorded. `ridge` and `knn` are accuracies from 0 to 1. `arm` names runs that differ in their
-    seed alone. `device` names the processor and, of a CPU, its cores, and, of GPUs, how many.
+    recorded. `ridge` and `knn` are accuracies from 0 to 1. `arm` names runs that differ in their seed alone. `device`
+    names the processor and, of a CPU, its cores, and, of GPUs, how many.
 
     Args:
         paths: files of records, run directories, or folders that hold any of these.
@@ -68,13 +68,9 @@ def load_runs(
     Errors: `InputError` when a path is missing, a record is damaged, no record is of a training run, `only` matches
     none, or no recipe has the field.
     """
-    files = record_files(paths)
-    records = read_records(files)
-    if not any(record["suite"] == "train" for record in records):
-        raise InputError(
-            f"records={', '.join(map(str, paths)) or 'nothing'} hold no training run; give records of `train`"
-        )
-    return runs_frame(records, dataset_label, by=by, only=only)
+    paths = list(paths)
+    records = read_records(record_files(paths))
+    return runs_frame(records, dataset_label, by=by, only=only, origin=", ".join(map(str, paths)))
 
 
 def runs_frame(
@@ -83,9 +79,12 @@ def runs_frame(
     *,
     by: str | None = None,
     only: str | None = None,
+    origin: str = "",
 ) -> pl.DataFrame:
-    """`load_runs` of records that were read already; those of other suites are passed over."""
+    """`load_runs` of records that were read already (from `origin`); those of other suites are passed over."""
     unique = {record["id"]: record for record in records if record["suite"] == "train"}
+    if not unique:
+        raise InputError(f"records={origin or 'nothing'} hold no training run; give records of `train`")
     kept = _last_attempts(_matching(list(unique.values()), only))
     rows = [_row(record) for record in kept]
     arms = list(dict.fromkeys(row["arm"] for row in rows))

@@ -26,8 +26,9 @@ class Rates:
 def with_price(frame: pl.DataFrame, rates: Rates) -> pl.DataFrame:
     """The frame of `load_runs` with `energy_kwh` (of training; null where no meter was read) and `price`.
 
-    `price` is of the whole run: wall time (where it was recorded, else the sum of the phases) times devices times the
-    hourly rate, plus the energy times its own. Null when no rate is given, or a rate is given for what was not read.
+    `price` is of the whole run: wall time (where it was recorded, else train, data, eval and compile together) times
+    devices times the hourly rate, plus the energy times its own. Null when no rate is given, or a rate is given for
+    what was not read.
     """
     wall_s = pl.coalesce("wall_s", pl.sum_horizontal("train_s", "data_s", "eval_s", "compile_s"))
     kwh = pl.col("joules") / 3.6e6

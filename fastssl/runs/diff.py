@@ -6,10 +6,9 @@ from typing import Any
 
 from fastssl.errors import InputError
 from fastssl.report.arms import flatten
+from fastssl.report.student import Z_975
 from fastssl.runs.read import Run
 
-Z_95 = 1.96
-"""Standard errors to each side of a 95 % interval of the normal distribution."""
 METRICS = {"ridge": "ridge", "knn": "kNN"}
 
 
@@ -67,7 +66,7 @@ def _results(one: Run, two: Run) -> dict[str, Any]:
         row: dict[str, Any] = {"values": values, "se": errors, "difference": values[1] - values[0]}  # pyright: ignore
         if None not in errors:
             row["difference_se"] = math.hypot(*errors)  # pyright: ignore
-            row["within_error"] = abs(row["difference"]) <= Z_95 * row["difference_se"]
+            row["within_error"] = abs(row["difference"]) <= Z_975 * row["difference_se"]
         found[name] = row
     asked = [run.last["case"]["protocol"] for run in (one, two) if run.last]
     if asked[0] != asked[1]:

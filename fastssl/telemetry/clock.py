@@ -49,8 +49,9 @@ class Clock:
         self._began: float | None = None
         self._before_wall_s = 0.0
         self._meter = meter
+        self._joules_before = dict.fromkeys(PHASES, 0.0)
         self._joules = dict.fromkeys(PHASES, 0.0)
-        """Over the whole run; of what was trained without a meter nothing is known."""
+        """Of this process; where a part of the run had no meter, nothing is known of the whole."""
         self._metered: list[str] = []
         self._joules_read, self._all_metered = 0.0, meter is not None
 
@@ -106,11 +107,11 @@ class Clock:
     def joules(self, *names: str) -> float | None:
         """Energy of the named phases over the whole run, times the devices of NVML, of which one is read; None without
         a meter, also when a part of the run had none. The energy of `data` is in `train`."""
+        self._charge_energy()
         if self._meter is None or not self._all_metered:
             return None
-        self._charge_energy()
         devices = self.world_size if self._meter.source == "nvml" else 1
-        return devices * sum(self._joules[_check(name)] for name in names)
+        return devices * sum(self._joules_before[_check(name)] + self._joules[name] for name in names)
 
     @property
     def energy_source(self) -> str | None:
@@ -136,7 +137,8 @@ class Clock:
         return {**seconds, "wall_s": self.wall_s, "world_size": self.world_size, "device": device}
 
     def state_dict(self) -> dict[str, Any]:
-        joules = dict(self._joules) if self.joules(*PHASES) is not None else None
+        known = self.joules(*PHASES) is not None
+        joules = {name: self._joules_before[name] + self._joules[name] for name in PHASES} if known else None
         return {"seconds": self.seconds, "wall_s": self.wall_s, "joules": joules, "world_size": self.world_size}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -158,7 +160,7 @@ class Clock:
         if (joules := state.get("joules")) is None:
             self._all_metered = False
         elif self._all_metered:
-            self._joules = {name: float(joules[name]) for name in PHASES}
+            self._joules_before = {name: float(joules[name]) for name in PHASES}
 
     def _charge(self) -> None:
         """Books the time since the last edge on the phase that was running."""
@@ -169,11 +171,16 @@ class Clock:
 
     def _charge_energy(self) -> None:
         """Books the joules since the last edge on the phase that was metered."""
-        if self._meter is not None:
+        if self._meter is None:
+            return
+        try:
             read = self._meter.joules()
-            if self._metered:
-                self._joules[self._metered[-1]] += read - self._joules_read
-            self._joules_read = read
+        except Exception:  # of a driver or a file: a counter that is gone must not end the run, only its joules
+            self._meter = None
+            return
+        if self._metered:
+            self._joules[self._metered[-1]] += read - self._joules_read
+        self._joules_read = read
 
     def _wait_for_device(self) -> None:
         if self.device.startswith("cuda"):

@@ -11,6 +11,7 @@ from torch import nn
 
 from fastssl.evals.features import extract
 from fastssl.evals.health import health
+from fastssl.kernels.seeding import seeded
 from fastssl.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -19,12 +20,8 @@ if TYPE_CHECKING:
 
 def untrained_encoder(recipe: Recipe) -> nn.Module:
     """The encoder as a run of this recipe begins with it, on the CPU; global random state is put back."""
-    before = torch.default_generator.get_state()
-    torch.default_generator.manual_seed(recipe.seed)
-    try:
+    with seeded(recipe.seed):
         return recipe.model.build(recipe.spec.size)[0]
-    finally:
-        torch.default_generator.set_state(before)
 
 
 def untrained_health(prober: "Prober") -> dict[str, float]:

@@ -227,7 +227,8 @@ def _run(
                 # ------------------------------------------------------ epoch's line, checkpoint
                 if position.step_in_epoch == 0:
                     say(log.line(metrics))
-                    scalars.log(position.step, log.scalars())
+                    with clock.phase("checkpoint", sync=False):
+                        scalars.log(position.step, log.scalars())
                     log.end_epoch()
                 if share >= 1.0 or since_saved_s >= recipe.checkpoint_s:
                     guard.check(trainable.method, position, last_good)

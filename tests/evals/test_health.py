@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastssl.evals.health import Moments2, alignment, health, lidar, power_law, uniformity, view_health
+from fastssl.evals.health import SecondMoments, alignment, health, lidar, power_law, uniformity, view_health
 
 
 def normal(*shape, seed=0):
@@ -48,7 +48,7 @@ def slow_rankme(x):
 
 def test_rankme_against_the_paper():
     x = normal(300, 20) * torch.logspace(0, -3, 20) + 0.3
-    assert Moments2.of(x).rankme == pytest.approx(slow_rankme(x.double().numpy()), rel=1e-6)
+    assert SecondMoments.of(x).rankme == pytest.approx(slow_rankme(x.double().numpy()), rel=1e-6)
 
 
 def slow_lidar(views, delta):
@@ -78,16 +78,16 @@ def test_lidar_counts_the_directions_that_tell_images_apart():
     images[..., :4] = torch.linalg.qr(normal(200, 4) - normal(200, 4).mean(0))[0][:, None] * 10
     views = images + 0.05 * normal(200, 20, 16, seed=2)
     assert lidar(views) == pytest.approx(4, abs=0.1)
-    assert Moments2.of(views[:, 0]).rankme > 4.5  # which also counts what the noise adds
+    assert SecondMoments.of(views[:, 0]).rankme > 4.5  # which also counts what the noise adds
 
 
 def test_known_ranks():
     eye = torch.cat([torch.eye(8), -torch.eye(8)])
-    moments = Moments2.of(eye)
+    moments = SecondMoments.of(eye)
     assert moments.rankme == pytest.approx(8, rel=1e-4)
     assert moments.effective_rank == pytest.approx(8)
     line = normal(100, 1) * torch.ones(1, 8)
-    assert Moments2.of(line).rankme == pytest.approx(1, abs=1e-4)
+    assert SecondMoments.of(line).rankme == pytest.approx(1, abs=1e-4)
 
 
 def test_ranks_do_not_change_with_rotation_or_scale():

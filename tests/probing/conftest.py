@@ -1,30 +1,13 @@
 """One small trained run, made once, and copied for whoever writes into it."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 
-from fastssl.recipe import DataConfig, ProbeConfig
-from fastssl.recipes import RECIPES
 from fastssl.train import train
 from tests.conftest import name_tiny  # the suite's, not this folder's
-
-
-def tiny_recipe(name="demo-simclr", **change):
-    recipe = RECIPES[name]()
-    defaults = {
-        "spec": dataclasses.replace(recipe.spec, size=16),
-        "data": DataConfig(dataset="tiny", loader="resident"),
-        "probe": ProbeConfig(probes=2, knn_k=5),
-        "batch_size": 16,
-        "epochs": 2,
-        "precision": "fp32",
-        "backend": "reference",
-        "device": "cpu",
-    }
-    return dataclasses.replace(recipe, **{**defaults, **change})
+from tests.tiny_runs import tiny
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +17,7 @@ def trained(tiny_beton, tmp_path_factory):
     name_tiny(tiny_beton, betons)
     patch = pytest.MonkeyPatch()
     patch.setenv("FASTSSL_BETONS", str(betons))
-    recipes = {"simclr": tiny_recipe(), "other": tiny_recipe(seed=1), "diet": tiny_recipe("demo-diet")}
+    recipes = {"simclr": tiny(), "other": tiny(seed=1), "diet": tiny("demo-diet")}
     found = {name: Path(train(r, runs_dir=runs, say=lambda _: None).directory) for name, r in recipes.items()}
     patch.undo()
     return betons, found

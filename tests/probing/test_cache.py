@@ -1,12 +1,13 @@
 """Kept features are believed only if they are of exactly what is asked for."""
 
+import dataclasses
 import os
 import shutil
 
 import pytest
 import torch
 
-from fastssl.probing.cache import features_of
+from fastssl.probing.cache import features_of, key_of
 from fastssl.probing.passes import Look, settle, show
 from fastssl.probing.subject import open_run
 
@@ -76,6 +77,16 @@ def test_features_of_another_run_under_the_right_name_are_not_taken(runs, counte
     assert torch.equal(mine, again)
     assert len(counted) == 3
     assert "of something else" in said[0]
+
+
+def test_features_are_of_the_file_that_is_looked_at(runs):
+    """Of a run that holds images of train out, too, test features hang on the test file."""
+    subject = open_run(runs["simclr"])
+    data = dataclasses.replace(subject.recipe.data, holdout=0.25)
+    subject = dataclasses.replace(subject, recipe=dataclasses.replace(subject.recipe, data=data))
+    prints = {split: key_of(subject, Look(dataset="tiny", split=split), "encoder")["images"]
+              for split in ("train", "val", "test")}  # fmt: skip
+    assert prints["val"] == prints["train"] != prints["test"]
 
 
 @pytest.mark.parametrize("damage", ["flip", "info", "cut", "empty", "text"])

@@ -33,7 +33,7 @@ def test_a_finished_run_gives_its_own_numbers_again(runs):
 
 
 def test_views_layers_and_baseline_are_rows_of_their_own(runs):
-    asked = Asked(kinds=("ridge",), layers=("encoder", "projector"), views=(0, 3), baseline=True)
+    asked = Asked(kind=("ridge",), layers=("encoder", "projector"), views=(0, 3), baseline=True)
     records = list(probe_run(runs["simclr"], asked))
     assert len(records) == 8
     plain, averaged = (by(records, layer="encoder", views=v, weights="trained") for v in (0, 3))
@@ -50,7 +50,7 @@ def test_averaged_views_are_the_mean_of_views(runs):
     assert test.features["encoder"].shape[1] == 4
     by_hand = torch.stack([test.features["encoder"][:, v] for v in range(4)]).sum(0) / 4
     torch.testing.assert_close(together(train, test, "encoder").test_x, by_hand)
-    record = next(iter(probe_run(runs["simclr"], Asked(kinds=("ridge",), views=(4,)))))
+    record = next(iter(probe_run(runs["simclr"], Asked(kind=("ridge",), views=(4,)))))
     x = train.features["encoder"].mean(1)
     assert record["metrics"]["ridge"] == evaluate(Features(x, train.labels, by_hand, test.labels, 5))["ridge"]
 
@@ -63,10 +63,10 @@ def test_transfer_is_scored_on_the_other_dataset(runs, trained, tmp_path, monkey
         for end in (".beton", ".beton.json"):
             shutil.copy(mixed_beton(count).with_suffix(end), betons / f"mixed-{split}{end}")
     monkeypatch.setenv("FASTSSL_BETONS", str(betons))
-    record = next(iter(probe_run(runs["simclr"], Asked(kinds=("ridge",), dataset="mixed"))))
+    record = next(iter(probe_run(runs["simclr"], Asked(kind=("ridge",), dataset="mixed"))))
     assert record["case"]["transfer"] is True
     assert record["dataset"]["num_samples"] == 20
-    own = next(iter(probe_run(runs["simclr"], Asked(kinds=("ridge",)))))
+    own = next(iter(probe_run(runs["simclr"], Asked(kind=("ridge",)))))
     assert own["case"]["transfer"] is False
     tuned, test = finetune(open_run(runs["simclr"]), "mixed", FineTuning(epochs=1, min_steps=3))
     assert 0 <= tuned["finetune"] <= 1
@@ -83,6 +83,25 @@ def test_fine_tuning_learns_repeats_itself_and_leaves_the_run_alone(runs):
     few, _ = finetune(subject, "tiny", FineTuning(epochs=1, min_steps=2, labels=0.2))
     assert few["finetune_steps"] == 2
     assert all(torch.equal(value, before[name]) for name, value in subject.encoder.state_dict().items())
+
+
+def test_fine_tuning_of_a_single_image_is_refused_and_does_not_go_round_for_ever(runs, monkeypatch):
+    real = finetune.__globals__["open_loader"]
+    one = lambda *args, **options: real(
+        *args, **{**options, "fraction": 1.0, "indices": str(runs["simclr"] / "one.txt")}
+    )
+    (runs["simclr"] / "one.txt").write_text("0\n")
+    monkeypatch.setitem(finetune.__globals__, "open_loader", one)
+    with pytest.raises(InputError, match="leaves 1 image"):
+        finetune(open_run(runs["simclr"]), "tiny", FineTuning(labels=0.01))
+
+
+def test_command_takes_the_beginning_of_an_id(runs, capsys):
+    run = runs["simclr"]
+    assert main(["probe", run.name[:-2], "--runs-dir", str(run.parent), "--kind", "ridge"]) == 0
+    assert (run / "probes.jsonl").is_file()
+    assert main(["spectrum", "nobody", "--runs-dir", str(run.parent)]) == 1
+    assert "run=nobody is no run" in capsys.readouterr().err
 
 
 def test_command_prints_appends_and_gives_json(runs, capsys):
@@ -106,16 +125,16 @@ def test_command_prints_appends_and_gives_json(runs, capsys):
         ({"shots": (0,)}, "shots=0"),
         ({"draws": 1}, "draws=1"),
         ({"views": (-1,)}, "views=-1"),
-        ({"kinds": ("knn",), "shots": (2,)}, "not tried with few labels"),
-        ({"layers": ()}, "layer=nothing"),
+        ({"kind": ("knn",), "shots": (2,)}, "not tried with few labels"),
+        ({"layers": ()}, "layers=nothing"),
         ({"labels": ()}, "labels=nothing"),
-        ({"kinds": ("ridge", "knn"), "labels": (0.5,)}, "kind=knn is not tried"),
-        ({"kinds": ("finetune",), "shots": (2,)}, "shots=.* has no effect"),
-        ({"kinds": ("finetune",), "views": (4,)}, "views=.* has no effect"),
+        ({"kind": ("ridge", "knn"), "labels": (0.5,)}, "kind=knn is not tried"),
+        ({"kind": ("finetune",), "shots": (2,)}, "shots=.* has no effect"),
+        ({"kind": ("finetune",), "views": (4,)}, "views=.* has no effect"),
         ({"shots": (99,)}, "shots=99"),
         ({"layers": ("nowhere",)}, "layer='nowhere'"),
         ({"dataset": "nothing"}, "dataset=nothing"),
-        ({"kinds": ("finetune",), "finetune_epochs": 0}, "finetune_epochs=0"),
+        ({"kind": ("finetune",), "finetune_epochs": 0}, "finetune_epochs=0"),
     ],
 )
 def test_impossible_wishes_are_refused(runs, change, needle):

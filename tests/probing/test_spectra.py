@@ -14,6 +14,8 @@ from fastssl.probing.subject import open_run
 from fastssl.report.load import load_runs
 from fastssl.report.spectra import load_spectra
 from fastssl.telemetry.records import read_records
+from fastssl.train import train
+from tests.tiny_runs import tiny
 
 
 def test_trained_and_untrained_are_measured_and_recorded(runs):
@@ -97,12 +99,10 @@ def test_a_map_keeps_groups_together():
 
 
 def test_collapse_is_said_aloud(tiny_dataset, tmp_path, monkeypatch):
-    from fastssl.train import train
-    from tests.probing.conftest import tiny_recipe
 
     said = []
-    train(tiny_recipe(epochs=1), runs_dir=tmp_path, say=said.append)
+    train(tiny(epochs=1), runs_dir=tmp_path, say=said.append)
     assert not any(line.startswith("collapse") for line in said)
     monkeypatch.setattr("fastssl.train.probe.health", lambda x: health(torch.ones_like(x)))
-    train(tiny_recipe(epochs=1, seed=5), runs_dir=tmp_path, say=said.append)
+    train(tiny(epochs=1, seed=5), runs_dir=tmp_path, say=said.append)
     assert any(line.startswith("collapse  at step") for line in said)

@@ -40,11 +40,25 @@ def test_equal_seeds_show_no_difference_and_one_run_no_test(write, fake):
     assert not any("−" in line for line in single.summary)
 
 
-def test_a_real_difference_is_told(write, fake):
-    frame = load_runs([write(fake.campaign(seeds=4, methods=("supervised", "simclr", "diet")))])
-    assert row(budget_report(frame), "SimCLR")["on_front"] in (True, False)
-    four = load_runs([write([r for s in range(6) for m in ("simclr", "diet") for r in fake.run(m, s)], "x.jsonl")])
-    assert any(" − " in line and "points" in line for line in budget_report(four).summary)
+def test_a_real_difference_is_told_and_the_best_is_on_the_front(write, fake):
+    report = budget_report(load_runs([write(fake.campaign(seeds=6, methods=("simclr", "diet")))]))
+    (line,) = (line for line in report.summary if "−" in line)
+    assert line.startswith("SimCLR − DIET: +")
+    assert "no difference" not in line
+    assert row(report, "SimCLR")["on_front"]
+    assert any(line.startswith("best at some compute") and "SimCLR" in line for line in report.summary)
+
+
+def test_a_target_met_at_once_is_a_bound_and_a_part_of_the_runs_has_no_mean(write, fake):
+    frame = load_runs([write(fake.campaign(seeds=3, methods=("simclr", "supervised")))])
+    early = row(budget_report(frame, Questions(target=0.42)), "supervised")["to_target"]
+    assert (early["at_first_probe"], early["ci95"]) == (True, None)
+    tops = [run["ridge"].max() for run in frame.filter(frame["method"] == "simclr").partition_by("run")]
+    report = budget_report(frame, Questions(target=float(sorted(tops)[1] + sorted(tops)[2]) / 2))
+    some = row(report, "SimCLR")["to_target"]
+    assert (some["reached"], some["compute_h"]) == (1, None)
+    cell = next(cells for cells in report.table.rows if cells[0] == "SimCLR")
+    assert any(text.startswith("> ") and "(1 of 3 reached it)" in text for text in cell)
 
 
 def test_groups_by_a_field_pool_and_say_so(write, fake):
@@ -105,4 +119,6 @@ def test_mixtures_are_refused_or_said_in_the_table_too(write, fake, tmp_path, ca
     assert main(["report", "budget", str(path), "--out", str(tmp_path / "b")]) == 1
     assert "protocol differs between runs" in capsys.readouterr().err
     assert main(["report", "budget", str(path), "--out", str(tmp_path / "b"), "--allow-mixed"]) == 0
-    assert "MIXED: protocol differs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "MIXED: protocol differs" in out
+    assert "best at some compute" not in out

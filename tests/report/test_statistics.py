@@ -90,5 +90,11 @@ def test_holm_over_all_pairs_keeps_false_alarms_rare():
     assert alarms / 300 <= 0.08  # five percent, and the noise of 300
 
 
+def test_seeds_without_any_spread_have_no_test():
+    """Two ties on a small test set: nothing to hold a difference against."""
+    assert differences({"a": [0.7, 0.7], "b": [0.6, 0.6]}) == []
+    assert len(differences({"a": [0.7, 0.7], "b": [0.6, 0.61]})) == 1
+
+
 def test_one_run_has_no_test():
     assert differences({"a": [0.9], "b": [0.1, 0.2]}) == []

@@ -10,8 +10,7 @@ from fastssl.cli import main
 from fastssl.errors import InputError
 from fastssl.telemetry.loggers import Loggers, require
 from fastssl.train import resume, train
-from tests.probing.conftest import tiny_recipe
-from tests.train.test_training import Interrupted, interrupted_after
+from tests.tiny_runs import Interrupted, interrupted_after, tiny
 
 
 def lines(folder):
@@ -19,7 +18,7 @@ def lines(folder):
 
 
 def test_every_run_leaves_its_scalars(tiny_dataset, tmp_path):
-    recipe = tiny_recipe()
+    recipe = tiny()
     train(recipe, runs_dir=tmp_path, say=lambda _: None)
     (run,) = tmp_path.iterdir()
     found = lines(run)
@@ -29,7 +28,7 @@ def test_every_run_leaves_its_scalars(tiny_dataset, tmp_path):
 
 
 def test_a_resumed_run_has_every_line_once(tiny_dataset, tmp_path):
-    recipe = tiny_recipe(checkpoint_s=1e-9, epochs=4)
+    recipe = tiny(checkpoint_s=1e-9, epochs=4)
     with pytest.raises(Interrupted):
         train(recipe, runs_dir=tmp_path, say=lambda _: None, progress=interrupted_after(10))
     (run,) = tmp_path.iterdir()

@@ -1,5 +1,6 @@
 """What a run cost: phases add up to wall time, nothing leaks into training, restarts and processes accumulate."""
 
+import pkgutil
 import time
 from pathlib import Path
 
@@ -9,11 +10,10 @@ from torch import nn
 
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.records import read_records
-from fastssl.train import probe as probe_room
-from fastssl.train import resume, setup, train
+from fastssl.train import resume, train
 from fastssl.train.setup import build, warm_up
-from tests.probing.conftest import tiny_recipe
-from tests.train.test_training import Interrupted, interrupted_after
+from tests.conftest import name_tiny
+from tests.tiny_runs import Interrupted, interrupted_after, tiny
 
 SLOW_S = 1.0
 
@@ -23,14 +23,12 @@ def records_of(result):
 
 
 def run(folder, **change):
-    return train(tiny_recipe(**change), runs_dir=folder, say=lambda _: None)
+    return train(tiny(**change), runs_dir=folder, say=lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def plain(tiny_beton, tmp_path_factory):
     """Least seconds per phase of three runs that nothing slows down; the first pays for what is compiled once."""
-    from tests.conftest import name_tiny
-
     betons = tmp_path_factory.mktemp("accounting")
     name_tiny(tiny_beton, betons)
     patch = pytest.MonkeyPatch()
@@ -48,41 +46,36 @@ def test_phases_add_up_to_wall_time(tiny_dataset, tmp_path):
 
 
 SLOW = {
-    "eval": (probe_room.Prober, "__call__"),
-    "compile": (setup, "build_trainable"),
-    "checkpoint": ("fastssl.train.loop", "save_checkpoint"),
+    "eval": "fastssl.train.probe.Prober.__call__",
+    "compile": "fastssl.train.setup.build_trainable",
+    "checkpoint": "fastssl.train.loop.save_checkpoint",
 }
 
 
 @pytest.mark.parametrize("phase", SLOW)
 def test_what_is_slow_outside_training_does_not_count_as_training(tiny_dataset, tmp_path, monkeypatch, plain, phase):
-    where, name = SLOW[phase]
-    path = f"{where}.{name}" if isinstance(where, str) else None
-    real = getattr(where, name) if path is None else __import__("fastssl.train.loop", fromlist=[name]).save_checkpoint
+    real = pkgutil.resolve_name(SLOW[phase])
 
     def slowed(*args, **kwargs):
         time.sleep(SLOW_S)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(path, slowed) if path else monkeypatch.setattr(where, name, slowed)
+    monkeypatch.setattr(SLOW[phase], slowed)
     clock = run(tmp_path).clock
-    spent = plain["train_s"] + plain["data_s"]
-    if phase != "checkpoint":  # the last record is written before the last checkpoint
+    if phase != "checkpoint":  # the last record is written before the last checkpoint; the next test looks at those
         assert clock[f"{phase}_s"] >= plain[f"{phase}_s"] + 0.9 * SLOW_S
-    assert clock["train_s"] + clock["data_s"] < spent + 0.9 * SLOW_S
+    assert clock["train_s"] + clock["data_s"] < plain["train_s"] + plain["data_s"] + 0.9 * SLOW_S
 
 
 def test_a_slow_checkpoint_is_charged_to_itself(tiny_dataset, tmp_path, monkeypatch):
-    from fastssl.train import loop
-
-    real = loop.save_checkpoint
-    monkeypatch.setattr(loop, "save_checkpoint", lambda *a: (time.sleep(0.05), real(*a))[1])
+    real = pkgutil.resolve_name(SLOW["checkpoint"])
+    monkeypatch.setattr(SLOW["checkpoint"], lambda *a: (time.sleep(0.05), real(*a))[1])
     clock = run(tmp_path, checkpoint_s=1e-9, epochs=3).clock
     assert clock["checkpoint_s"] > 11 * 0.05  # before the last step's: twelve steps
 
 
 def test_restarts_accumulate(tiny_dataset, tmp_path):
-    recipe = tiny_recipe(checkpoint_s=1e-9, epochs=4)
+    recipe = tiny(checkpoint_s=1e-9, epochs=4)
     whole = train(recipe, runs_dir=tmp_path / "whole", say=lambda _: None)
     with pytest.raises(Interrupted):
         train(recipe, runs_dir=tmp_path, say=lambda _: None, progress=interrupted_after(9))
@@ -98,7 +91,7 @@ def test_restarts_accumulate(tiny_dataset, tmp_path):
 def test_flops_are_those_of_the_layers(tiny_dataset):
     """Twice the multiply-adds of every convolution and linear layer, forward once and backward twice (not into the
     image): counted here by shapes, there by torch."""
-    parts = build(tiny_recipe())
+    parts = build(tiny())
     seen, first = [], []
 
     def count(module, inputs, output):
@@ -140,7 +133,7 @@ class Watt:
 
 def test_joules_go_into_the_record_and_survive_restarts(tiny_dataset, tmp_path, monkeypatch):
     monkeypatch.setattr("fastssl.train.loop.meter_for", lambda kind: (Watt(), "a fake"))
-    recipe = tiny_recipe(checkpoint_s=1e-9, epochs=4)
+    recipe = tiny(checkpoint_s=1e-9, epochs=4)
     with pytest.raises(Interrupted):
         train(recipe, runs_dir=tmp_path, say=lambda _: None, progress=interrupted_after(9))
     (directory,) = tmp_path.iterdir()
@@ -169,3 +162,44 @@ def test_energy_of_evaluation_is_not_that_of_training():
     assert other.joules("train") is None  # a part of the run would be missing
     assert other.wall_s == 156
     assert clock.gpu_hours("train", "data") == pytest.approx(2 * 6 / 3600)  # two processes count twice
+
+
+def test_slow_loggers_do_not_count_as_training(tiny_dataset, tmp_path, monkeypatch, plain):
+    real = pkgutil.resolve_name("fastssl.telemetry.loggers.JsonLines.log")
+
+    def slowed(*args):
+        time.sleep(SLOW_S)
+        real(*args)
+
+    monkeypatch.setattr("fastssl.telemetry.loggers.JsonLines.log", slowed)
+    clock = run(tmp_path).clock
+    assert clock["train_s"] + clock["data_s"] < plain["train_s"] + plain["data_s"] + 0.9 * SLOW_S
+
+
+def test_a_counter_that_fails_ends_its_joules_and_not_the_run(tiny_dataset, tmp_path, monkeypatch):
+    meter = Watt()
+
+    def gone():
+        meter.looks += 1
+        if meter.looks > 4:
+            raise OSError("the driver has left")
+        return float(meter.looks)
+
+    meter.joules = gone
+    monkeypatch.setattr("fastssl.train.loop.meter_for", lambda kind: (meter, "a fake"))
+    budget = run(tmp_path).budget
+    assert (budget["joules"], budget["energy_source"]) == (None, None)
+
+
+def test_joules_of_both_processes_of_a_resumed_run_add_up():
+    now, meter = [0.0], Watt()
+    meter.joules = lambda: now[0] * 10
+    first, second = (Clock(now=lambda: now[0], meter=meter) for _ in range(2))
+    with first.phase("train"):
+        now[0] += 3
+    with second.phase("compile"):
+        now[0] += 2
+    second.load_state_dict(first.state_dict())
+    with second.phase("train"):
+        now[0] += 4
+    assert (second.joules("train"), second.joules("compile")) == (70.0, 20.0)

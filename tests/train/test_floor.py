@@ -1,35 +1,16 @@
 """The untrained encoder's health beside every probe's: known before the first step, the same on a resume."""
 
-import dataclasses
-
 import pytest
 import torch
 
-from fastssl.recipe import DataConfig, ProbeConfig
-from fastssl.recipes import RECIPES
 from fastssl.telemetry.records import read_records
 from fastssl.train import resume, train
 from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import build
+from tests.tiny_runs import tiny
 
 NAMES = {"random_alpha", "random_alpha_r2", "random_rankme", "random_effective_rank"}
-
-
-def tiny():
-    recipe = RECIPES["demo-simclr"]()
-    return dataclasses.replace(
-        recipe,
-        spec=dataclasses.replace(recipe.spec, size=16),
-        data=DataConfig(dataset="tiny", loader="resident"),
-        probe=ProbeConfig(probes=2, knn_k=5),
-        batch_size=16,
-        epochs=2,
-        precision="fp32",
-        backend="reference",
-        device="cpu",
-        checkpoint_s=0.0,
-    )
 
 
 def floors(directory):
@@ -42,7 +23,7 @@ def test_every_probe_stands_beside_the_untrained_encoder_also_after_a_resume(tin
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), runs_dir=tmp_path, say=lambda line: None, progress=stop)
+        train(tiny(checkpoint_s=0.0), runs_dir=tmp_path, say=lambda line: None, progress=stop)
     (run,) = tmp_path.iterdir()
     resumed = resume(run, say=lambda line: None)
     before, after = floors(run)
@@ -51,7 +32,7 @@ def test_every_probe_stands_beside_the_untrained_encoder_also_after_a_resume(tin
 
 
 def test_untrained_measures_move_nothing_of_the_run_and_are_of_its_first_weights(tiny_dataset):
-    parts = build(tiny())
+    parts = build(tiny(checkpoint_s=0.0))
     before = {name: value.clone() for name, value in parts.trainable.method.state_dict().items()}
     state = torch.default_generator.get_state()
     prober = Prober(parts)

@@ -55,6 +55,7 @@ def test_run_of_two_processes_ends_with_the_weights_of_one(alone, two_ranks):
         assert result["budget"][count] == expected["budget"][count]
     clock = result["clock"]
     assert clock["world_size"] == 2
+    assert result["budget"]["flops"] == pytest.approx(expected["budget"]["flops"], rel=0.01)  # half a batch, twice
     assert result["budget"]["gpu_h"] == pytest.approx(2 * (clock["train_s"] + clock["data_s"]) / 3600)
 
 

@@ -33,43 +33,10 @@ from fastssl.train.log import EpochLog
 from fastssl.train.probe import Prober
 from fastssl.train.run_dir import RunDir
 from fastssl.train.setup import build
+from tests.tiny_runs import Interrupted, interrupted_after, tiny
 
 METHODS = ["simclr", "barlow", "vicreg", "diet", "supervised"]
 HEADS = {"projector_dim": 16, "projector_hidden": 32, "predictor_hidden": 8}
-
-
-def tiny(name="demo-simclr", **change):
-    """A recipe of two epochs of four steps on small views, in float32 so that equality means equality."""
-    recipe = RECIPES[name]()
-    defaults = {
-        "spec": dataclasses.replace(recipe.spec, size=16),
-        "data": DataConfig(dataset="tiny", loader="resident"),
-        "probe": ProbeConfig(probes=2, knn_k=5),
-        "batch_size": 16,
-        "epochs": 2,
-        "precision": "fp32",
-        "backend": "reference",
-        "device": "cpu",
-        "checkpoint_s": 1e9,
-    }
-    return dataclasses.replace(recipe, **{**defaults, **change})
-
-
-class Interrupted(Exception):
-    pass
-
-
-def interrupted_after(steps):
-    """A progress callback that stops the run as an exception would, after a number of steps."""
-    seen = 0
-
-    def progress(share):
-        nonlocal seen
-        seen += 1
-        if seen == steps:
-            raise Interrupted
-
-    return progress
 
 
 def weights(result):

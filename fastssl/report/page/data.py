@@ -15,12 +15,13 @@ from fastssl.report.arms import flatten
 from fastssl.report.costs import CEILING as COPY
 from fastssl.report.costs import SUITE as AUGMENT
 from fastssl.report.costs import median_and_interval
-from fastssl.report.load import load_runs, record_files, runs_frame
+from fastssl.report.load import record_files, runs_frame
 from fastssl.report.loader_costs import CEILINGS
 from fastssl.report.loader_costs import SUITE as LOAD
 from fastssl.report.probes import SUITE as PROBE
 from fastssl.report.probes import accuracies
 from fastssl.report.spectra import SUITE as SPECTRUM
+from fastssl.report.student import T_975
 from fastssl.telemetry.reading import read_records
 
 PICTURE_BYTES = 400_000
@@ -34,18 +35,17 @@ UNITS = {"cpu_s_per_image": ("CPU µs per image", 1e6), "s_per_view": ("µs per 
 def page_data(paths: Iterable[Path]) -> dict[str, Any]:
     """Errors: `InputError` when a path is missing, a record is damaged, or there is no record of a run."""
     paths = [Path(path) for path in paths]
-    files = record_files(paths)
-    records = read_records(files)
-    frame = _with_content(load_runs(files))
+    records = read_records(record_files(paths))
+    frame = _with_content(runs_frame(records, origin=", ".join(map(str, paths))))
     by_id = {record["id"]: record for record in records}
     found = {
         suite: [r for r in records if r["suite"] == suite and r["outcome"] == "ok"]
         for suite in (PROBE, SPECTRUM, LOAD, AUGMENT)
     }
-    groups = []
+    groups, sheets = [], _sheets(paths)
     for part in frame.partition_by(GROUP, maintain_order=True):
         of_group = runs_frame(by_id[name] for name in part["record"])  # arms are named within their group
-        groups.append(_group(of_group, by_id, found, _sheets(paths)))
+        groups.append(_group(of_group, by_id, found, sheets))
     days = sorted({record["started_utc"][:10] for record in records})
     return {
         "records": len(records),
@@ -53,6 +53,7 @@ def page_data(paths: Iterable[Path]) -> dict[str, Any]:
         "days": [days[0], days[-1]],
         "commits": sorted({str(c)[:10] for c in frame["commit"].unique().to_list() if c}),
         "groups": groups,
+        "t_975": T_975,
         "benches": [*_benches(found[LOAD], set(CEILINGS)), *_benches(found[AUGMENT], {COPY})],
     }
 

@@ -73,15 +73,15 @@ const MARKS = [
   (x, y) => make("polygon", { points: `${x},${y + 5} ${x + 4.6},${y - 3.6} ${x - 4.6},${y - 3.6}` }),
 ];
 
-/* Student's t, two-sided 95 %, from the first terms of its expansion beyond the table (Abramowitz, Stegun 26.7.5). */
-const T = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228];
+/* As report/student.py, whose table this is: beyond it, the first terms of the expansion. */
 function meanAndHalf(values) {
   const n = values.length;
   const mean = values.reduce((a, b) => a + b, 0) / n;
   if (n < 2) return [mean, null];
   const deviation = Math.sqrt(values.reduce((a, v) => a + (v - mean) ** 2, 0) / (n - 1));
   const z = 1.959964, d = n - 1;
-  const t = d <= T.length ? T[d - 1] : z + (z ** 3 + z) / (4 * d) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * d * d);
+  const table = data.t_975;
+  const t = d <= table.length ? table[d - 1] : z + (z ** 3 + z) / (4 * d) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * d * d);
   return [mean, (t * deviation) / Math.sqrt(n)];
 }
 
