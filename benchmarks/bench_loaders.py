@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.load.campaign import Extent, progress, run_case
-from benchmarks.load.cases import THREADS, cases
+from benchmarks.load.cases import THREADS, cases, with_threads
 from benchmarks.load.contestant import MODULES
 from benchmarks.load.photographs import missing_packages
 from benchmarks.load.stored import Cache
@@ -30,15 +30,16 @@ def main() -> int:
     if reason := missing_packages():
         print(f"the photographs are missing: {reason}", file=sys.stderr)
         return 1
-    if usable_cores() < THREADS:
-        print(f"warning: {usable_cores()} core for {THREADS} threads; images per second say little", file=sys.stderr)
+    if usable_cores() < (most := max(options.threads)):
+        print(f"warning: {usable_cores()} cores for {most} threads; images per second say little", file=sys.stderr)
     numbers = (512, 5_120) if options.quick else (1_024, 10_240)
     cache = Cache(options.cache, *numbers, cifar=options.cifar)
     extent = Extent(options.blocks, options.quick)
     before = len(options.records.read_text().splitlines()) if options.records.exists() else 0
     failed = False
-    for name in options.cases or (QUICK if options.quick else cases()):
-        started, case = time.perf_counter(), cases()[name]
+    names = options.cases or (QUICK if options.quick else cases())
+    for case in (with_threads(cases()[name], count) for name in names for count in options.threads):
+        started = time.perf_counter()
         entries = run_case(case, _contestants(case.contestants, options), cache, extent)
         for entry in entries:
             append_record(options.records, record_of(entry, options.quick))
@@ -63,6 +64,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
     parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
     parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))
+    parser.add_argument("--threads", nargs="+", type=int, default=[THREADS], metavar="N", help="2; several: a curve")
     parser.add_argument("--blocks", type=int, default=LEAST_BLOCKS, help="6 by default; fewer have no interval")
     parser.add_argument("--cifar", type=Path, help="archive of CIFAR-10's images; without it, shrunken photographs")
     parser.add_argument("--cache", type=Path, default=Path("runs/bench/stored"), help="where the stored sets are kept")
@@ -70,6 +72,8 @@ def _parse() -> argparse.Namespace:
     options = parser.parse_args()
     if options.blocks < 1:
         parser.error(f"--blocks {options.blocks}: give 1 or more")
+    if min(options.threads) < 1:
+        parser.error(f"--threads {min(options.threads)}: give 1 or more")
     if options.cifar is not None and not options.cifar.is_file():
         parser.error(f"--cifar {options.cifar}: there is no such file; give the archive, or leave it out")
     return options

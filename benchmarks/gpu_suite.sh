@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Everything of this project that needs a GPU, on a bare machine without a network.
 #
-#   benchmarks/gpu_suite.sh [--quick] [environment|parity|load|losses|augment|blurred|operations32|operations224|train|methods|all] ...
+#   benchmarks/gpu_suite.sh [--quick] [PIECE ... | all] ...
 #
-# Pieces can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
+# Pieces: environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods.
+# They can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
 #
 #   OUT      folder for the results                             (runs/gpu-suite)
@@ -17,11 +18,11 @@ cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity load losses augment blurred operations32 operations224 train methods) QUICK="" PIECES=()
+ALL=(environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | load | losses | augment | blurred | operations32 | operations224 | train | methods) PIECES+=("$word") ;;
+    environment | parity | load | scaling | step32 | step224 | losses | augment | blurred | operations32 | operations224 | train | methods) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -103,6 +104,26 @@ load() {
   return $code
 }
 
+# One loader after another on 1, 4, ... threads, for the curve over a machine's cores.
+scaling() {
+  local code=0
+  CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
+    --cases jpeg-2x224 --contestants crops threads decode huffman --threads 1 4 "$(nproc)" >>"$OUT/bench.log" 2>&1 || code=1
+  tail -n 30 "$OUT/bench.log"
+  return $code
+}
+
+# The training step fed by each loader, beside the step that waits for nobody.
+step32() { if [[ $DEVICE == cuda ]]; then step resnet18-32; else step nano-32; fi; }
+step224() { if [[ $DEVICE == cuda ]]; then step resnet50-224; else step nano-64; fi; }
+step() {
+  local code=0
+  "$PYTHON" -m benchmarks.bench_step --device "$DEVICE" $QUICK --cache "$SCRATCH/stored" --records "$OUT/step.jsonl" \
+    --cases "$@" >>"$OUT/bench.log" 2>&1 || code=$?
+  tail -n 30 "$OUT/bench.log"
+  return $code
+}
+
 # Losses forward and backward, beside lightly's and solo-learn's; where these are not, their rows say so.
 losses() {
   local code=0 peers=.venv-peers
@@ -164,7 +185,7 @@ END
   return $code
 }
 
-export -f environment parity run_tests load losses measure augment blurred operations32 operations224 train methods
+export -f environment parity run_tests load scaling step step32 step224 losses measure augment blurred operations32 operations224 train methods
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
 FAILED=()
 for piece in "${PIECES[@]}"; do

@@ -156,7 +156,7 @@ def _torchvision(specs: Specs, dtype: torch.dtype, device: str, *, pil: bool) ->
 
     if pil and device != "cpu":
         raise Unsupported("PIL images lie on the CPU")
-    chains = [(v2.Compose(_v2_steps(spec, pil)), v2.RandomErasing(spec.erase_p, spec.erase_scale, spec.erase_ratio))
+    chains = [(v2.Compose(v2_steps(spec, pil)), v2.RandomErasing(spec.erase_p, spec.erase_scale, spec.erase_ratio))
               for spec in specs]  # fmt: skip
 
     def stacked(images: list[Any], chain: Any) -> Tensor:
@@ -189,7 +189,7 @@ def _torchvision(specs: Specs, dtype: torch.dtype, device: str, *, pil: bool) ->
     )
 
 
-def _v2_steps(spec: ViewSpec, pil: bool) -> list[Any]:
+def v2_steps(spec: ViewSpec, pil: bool) -> list[Any]:
     from torchvision.transforms import InterpolationMode, v2
 
     mode, size = InterpolationMode(spec.interpolation), (spec.size, spec.size)

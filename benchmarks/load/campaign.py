@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.load.cases import CEILINGS, THREADS, Case, epochs_per_block
+from benchmarks.load.cases import CEILINGS, Case, epochs_per_block
 from benchmarks.load.contestant import Task
 from benchmarks.load.handle import Absent, Handle, Stopped
 from benchmarks.load.stored import Cache, StoredSet
@@ -87,7 +87,7 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
 
 
 def _task(case: Case, name: str, stored: StoredSet, extent: Extent) -> Task:
-    return Task(stored, case.specs, case.batch, THREADS, epochs=epochs_per_block(name, extent.quick))
+    return Task(stored, case.specs, case.batch, case.threads, epochs=epochs_per_block(name, extent.quick))
 
 
 @contextmanager

@@ -39,6 +39,7 @@ class Case:
     specs: tuple[ViewSpec, ...]
     batch: int
     contestants: tuple[str, ...]
+    threads: int = THREADS
 
 
 def view(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> ViewSpec:
@@ -48,6 +49,11 @@ def view(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> ViewSpec:
 
 MULTI_CROP = (*[view(224, (0.14, 1.0))] * 2, *[view(96, (0.05, 0.14))] * 6)
 """SwAV's (Caron et al. 2020): two large views and six small ones."""
+
+
+def with_threads(case: Case, count: int) -> Case:
+    """The case with so many threads or processes; its name says so where they are not the usual two."""
+    return case if count == THREADS else replace(case, name=f"{case.name}-t{count}", threads=count)
 
 
 def cases() -> dict[str, Case]:
@@ -60,6 +66,7 @@ def cases() -> dict[str, Case]:
         Case("raw-500-2x224", "raw-500", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("cifar-2x32", "raw-32", (view(32),) * 2, 512, (*OWN, "threads", "ffcv", "torchvision PIL", "copy")),
         *(Case(f"jpeg-{views}x224", "jpeg-500", (view(224),) * views, 256, CURVE) for views in (1, 4)),
+        *(Case(f"jpeg-2x{size}", "jpeg-500", (view(size),) * 2, 256, CURVE) for size in (96, 160)),
         Case("jpeg-8x224", "jpeg-500", (view(224),) * 8, 256, tuple(name for name in CURVE if name != "ffcv")),
     ]
     return {case.name: case for case in found}

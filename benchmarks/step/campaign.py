@@ -1,0 +1,149 @@
+"""A case from opening to records: every feed opened once, then steps in shuffled blocks, the ceilings among them."""
+
+import random
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from benchmarks.load.stored import StoredSet
+from benchmarks.step.cases import CEILINGS, MODEL_ONLY, Case
+from benchmarks.step.feeds import Feed, open_feed
+from benchmarks.step.rates import rates, wait
+from benchmarks.step.stages import stages
+from fastssl.errors import InputError
+from fastssl.recipe import Recipe
+from fastssl.telemetry.environment import usable_cores
+from fastssl.train.setup import Parts, build, warm_up
+from fastssl.types import Batch
+
+DRAIN = 8
+"""Steps at the beginning of a turn that are not counted: while others had theirs, a loader has worked ahead."""
+BLOCK_S = {True: 0.5, False: 1.5}
+"""Least seconds of a block (quick or not) of the model-only step."""
+LEAST_STEPS = 6
+
+
+@dataclass(frozen=True)
+class Extent:
+    blocks: int
+    quick: bool
+
+
+@dataclass
+class Entry:
+    """One feed of one case, as far as it has come."""
+
+    case: Case
+    name: str
+    outcome: str = "ok"
+    reason: str = ""
+    feed: Feed | None = None
+    opened_s: float = 0.0
+    steps: int = 0
+    """Per block."""
+    wall_s: list[float] = field(default_factory=list)
+    """Per source image, by block; `waited` the share of the block spent waiting for batches."""
+    waited: list[float] = field(default_factory=list)
+
+
+@dataclass
+class Found:
+    """What a case gave beside its entries."""
+
+    parts: Parts
+    step_flops: int
+    rates: dict[str, float]
+    stages: dict[str, float]
+    peak_bytes: int
+
+
+def run_case(
+    case: Case, stored: StoredSet, device: str, names: tuple[str, ...], extent: Extent
+) -> tuple[list[Entry], Found]:
+    """Times the case. A feed that fails is an entry that says why; the others go on."""
+    recipe = case.recipe(stored.beton, device, usable_cores())
+    parts, batch, flops = _warm(recipe)
+    limits = rates(parts.device, parts.dtype)
+    entries = [Entry(case, name) for name in names]
+    for entry in entries:
+        _attempt(entry, lambda entry=entry: _open(entry, parts, batch))
+    steps = _steps_per_block(parts, batch, extent)
+    for entry in entries:
+        entry.steps = steps
+        _attempt(entry, lambda entry=entry: _run(entry, DRAIN, parts.device))
+    shuffle = random.Random(f"{case.name} blocks").shuffle
+    for _ in range(extent.blocks):
+        turn = list(entries)
+        shuffle(turn)
+        for entry in turn:
+            _attempt(entry, lambda entry=entry: _block(entry, parts.device))
+    split = stages(parts, batch)
+    peak = torch.cuda.max_memory_allocated(parts.device) if parts.device.type == "cuda" else 0
+    for entry in entries:
+        if entry.feed is not None:
+            entry.feed.close()
+    return entries, Found(parts, flops, limits, split, peak)
+
+
+def _warm(recipe: Recipe) -> tuple[Parts, Batch, int]:
+    """The run's parts, one real batch and the operations of a step, with the loader they came from closed again."""
+    parts = build(recipe)
+    batch = next(iter(parts.loader.epoch(0)))
+    flops = warm_up(parts)
+    parts.loader.close()
+    return parts, batch, flops
+
+
+def _attempt(entry: Entry, step: Callable[[], None]) -> None:
+    """What goes wrong becomes the entry's outcome, and is said."""
+    if entry.outcome != "ok":
+        return
+    try:
+        step()
+    except (InputError, ImportError, RuntimeError, OSError, ValueError) as error:
+        entry.outcome, entry.reason = "failed", " ".join(str(error).split())[:300]
+        print(f"{entry.case.name}, {entry.name}: {entry.reason}", file=sys.stderr, flush=True)
+
+
+def _open(entry: Entry, parts: Parts, batch: Batch) -> None:
+    started = time.perf_counter()
+    entry.feed = open_feed(entry.name, parts, batch)
+    entry.feed.step()
+    wait(parts.device)
+    entry.opened_s = time.perf_counter() - started
+
+
+def _steps_per_block(parts: Parts, batch: Batch, extent: Extent) -> int:
+    """As many as the model-only step needs for the least time of a block."""
+    feed = open_feed(MODEL_ONLY, parts, batch)
+    for _ in range(3):
+        feed.step()
+    wait(parts.device)
+    started = time.perf_counter()
+    for _ in range(3):
+        feed.step()
+    wait(parts.device)
+    return max(LEAST_STEPS, round(BLOCK_S[extent.quick] / ((time.perf_counter() - started) / 3)))
+
+
+def _run(entry: Entry, steps: int, device: torch.device) -> float:
+    """Seconds of so many steps, the device waited for at both ends."""
+    assert entry.feed is not None
+    wait(device)
+    started = time.perf_counter()
+    for _ in range(steps):
+        entry.feed.step()
+    wait(device)
+    return time.perf_counter() - started
+
+
+def _block(entry: Entry, device: torch.device) -> None:
+    assert entry.feed is not None
+    _run(entry, 1 if entry.name in CEILINGS else DRAIN, device)
+    before = entry.feed.waited_s
+    seconds = _run(entry, entry.steps, device)
+    entry.wall_s.append(seconds / (entry.steps * entry.case.batch))
+    entry.waited.append(min(1.0, (entry.feed.waited_s - before) / seconds))
