@@ -52,6 +52,9 @@ if [[ $WHEELS ]]; then
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others
   fi
+  if compgen -G "$WHEELS/native/ceilings-*.so" >/dev/null; then
+    mkdir -p "$SCRATCH/stored" && cp "$WHEELS"/native/ceilings-*.so "$SCRATCH/stored/"
+  fi
   if compgen -G "$WHEELS/*.beton" >/dev/null; then FASTSSL_BETONS=$(cd "$WHEELS" && pwd); export FASTSSL_BETONS; fi
   for archive in "$WHEELS"/cifar10*.tar.*; do
     [[ -e $archive ]] || continue

@@ -47,7 +47,9 @@ fi
 BUILDER=$([[ -x .venv/bin/python ]] && echo .venv/bin/python || echo "$PYTHON")  # the library is of no Python version
 "$BUILDER" -m fastssl.native.build
 cp fastssl/native/_views.so "$FOLDER/native/"
-carry_libraries fastssl/native/_views.so
+"$BUILDER" -c 'import sys; from pathlib import Path; from benchmarks.load.ceilings import library; library(Path(sys.argv[1]))' \
+  "$FOLDER/native"  # the loaders' ceilings: that machine may lack libjpeg-turbo's headers
+carry_libraries fastssl/native/_views.so "$FOLDER"/native/ceilings-*.so
 git bundle create -q "$FOLDER/code.bundle" HEAD  # so that records made there name the commit they were made with
 for file in "${@:3}"; do
   cp "$file" "$FOLDER"/

@@ -29,7 +29,7 @@ class Ceiling:
 
     def __init__(self, name: str, task: Task) -> None:
         self.regime, self.name, self.task = REGIMES[name], name, task
-        self.library = _library(task.stored.beton.parent)
+        self.library = library(task.stored.beton.parent)
         self.beton = BetonFile(task.stored.beton)
         self.content = np.memmap(task.stored.beton, np.uint8, "r")
         self.pool = ThreadPoolExecutor(task.threads)
@@ -68,7 +68,7 @@ class Ceiling:
             raise RuntimeError(f"libjpeg-turbo failed on image {positions[done]}")
 
 
-def _library(folder: Path) -> ctypes.CDLL:
+def library(folder: Path) -> ctypes.CDLL:
     """Compiled once per source text, into the cache folder."""
     digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:12]
     target = folder / f"ceilings-{digest}.so"
