@@ -42,8 +42,8 @@ if [[ $WHEELS ]]; then
   if [[ -d $WHEELS/peers ]]; then
     "$PYTHON" -m pip install -q --no-index --no-deps --no-compile --no-cache-dir --target "$SCRATCH/peers" "$WHEELS"/peers/*.whl
   fi
-  if [[ -d $WHEELS/lib ]]; then
-    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$(cd "$WHEELS/lib" && pwd); export LD_LIBRARY_PATH
+  if [[ -e $WHEELS/lib.tgz ]]; then
+    tar xzf "$WHEELS/lib.tgz" -C "$SCRATCH" && export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$SCRATCH/lib
   fi
   if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
     git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD

@@ -9,7 +9,7 @@
 #   PYTHON=python3.12 benchmarks/prepare_offline.sh offline 3.12
 # otherwise it is left out: the augmentation can then be measured there, but nothing trained. The native decoder goes
 # along as it is compiled here (`python -m fastssl.native.build`). The libraries that both are linked against go to
-# FOLDER/lib.
+# FOLDER/lib.tgz.
 # Then carry FOLDER and run: WHEELS=FOLDER benchmarks/gpu_suite.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -55,4 +55,5 @@ for file in "${@:3}"; do
   cp "$file" "$FOLDER"/
   if [[ $file == *.beton ]]; then cp "$file.json" "$FOLDER"/; fi
 done
+tar czf "$FOLDER/lib.tgz" -C "$FOLDER" lib && rm -r "$FOLDER/lib"
 du -sh "$FOLDER"
