@@ -45,9 +45,10 @@ if [[ $WHEELS ]]; then
   if [[ -e $WHEELS/lib.tgz ]]; then
     tar xzf "$WHEELS/lib.tgz" -C "$SCRATCH" && export LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$SCRATCH/lib
   fi
-  if [[ ! -e .git && -e $WHEELS/code.bundle ]]; then  # a bare copy: records name its commit, and say if a file differs
-    git init -q . && git config core.fileMode false && git fetch -q "$WHEELS/code.bundle" HEAD && git reset -q FETCH_HEAD
-    echo "/$WHEELS/" >>.git/info/exclude
+  if [[ -e $WHEELS/code.bundle ]]; then  # a copy without its history: records name its commit, and say if a file differs
+    git rev-parse -q HEAD >/dev/null 2>&1 || { git init -q . && git config core.fileMode false; }
+    grep -qsxF "/$WHEELS/" .git/info/exclude || echo "/$WHEELS/" >>.git/info/exclude
+    git fetch -q "$WHEELS/code.bundle" HEAD && git diff --quiet FETCH_HEAD && git reset -q FETCH_HEAD
   fi
   if [[ ! -e fastssl/native/_views.so && -e $WHEELS/native/_views.so ]]; then
     cp "$WHEELS/native/_views.so" fastssl/native/  # refused, with a line that says so, if its sources are others

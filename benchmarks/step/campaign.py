@@ -24,6 +24,8 @@ DRAIN = 8
 BLOCK_S = {True: 0.5, False: 1.5}
 """Least seconds of a block (quick or not) of the model-only step."""
 LEAST_STEPS = 6
+LONGEST_S = 4.0
+"""Of a slow feed, a block ends after so many seconds: it has long told what it costs."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +76,31 @@ def run_case(
     for entry in entries:
         entry.steps = steps
         _attempt(entry, lambda entry=entry: _run(entry, DRAIN, parts.device))
-    shuffle = random.Random(f"{case.name} blocks").shuffle
-    for _ in range(extent.blocks):
-        turn = list(entries)
-        shuffle(turn)
-        for entry in turn:
-            _attempt(entry, lambda entry=entry: _block(entry, parts.device))
+    try:
+        _time(entries, extent, parts.device)
+    except KeyboardInterrupt:
+        print(f"{case.name}: interrupted; the blocks that are whole are kept", file=sys.stderr, flush=True)
+    whole = min((len(entry.wall_s) for entry in entries if entry.outcome == "ok"), default=0)
+    for entry in entries:
+        entry.wall_s, entry.waited = entry.wall_s[:whole], entry.waited[:whole]
     split = stages(parts, batch)
     peak = torch.cuda.max_memory_allocated(parts.device) if parts.device.type == "cuda" else 0
     for entry in entries:
         if entry.feed is not None:
             entry.feed.close()
     return entries, Found(parts, flops, limits, split, peak)
+
+
+def _time(entries: list[Entry], extent: Extent, device: torch.device) -> None:
+    """Each block holds every feed once, in an order of its own: a machine that slows down slows all of them."""
+    shuffle = random.Random(f"{entries[0].case.name} blocks").shuffle
+    for number in range(extent.blocks):
+        started, turn = time.perf_counter(), list(entries)
+        shuffle(turn)
+        for entry in turn:
+            _attempt(entry, lambda entry=entry: _block(entry, device))
+        seconds = time.perf_counter() - started
+        print(f"block {number + 1}/{extent.blocks}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 def _warm(recipe: Recipe) -> tuple[Parts, Batch, int]:
@@ -114,6 +129,7 @@ def _open(entry: Entry, parts: Parts, batch: Batch) -> None:
     entry.feed.step()
     wait(parts.device)
     entry.opened_s = time.perf_counter() - started
+    print(f"{entry.case.name}, {entry.name}: first step in {entry.opened_s:.1f} s", file=sys.stderr, flush=True)
 
 
 def _steps_per_block(parts: Parts, batch: Batch, extent: Extent) -> int:
@@ -129,21 +145,22 @@ def _steps_per_block(parts: Parts, batch: Batch, extent: Extent) -> int:
     return max(LEAST_STEPS, round(BLOCK_S[extent.quick] / ((time.perf_counter() - started) / 3)))
 
 
-def _run(entry: Entry, steps: int, device: torch.device) -> float:
-    """Seconds of so many steps, the device waited for at both ends."""
+def _run(entry: Entry, steps: int, device: torch.device) -> tuple[float, int]:
+    """Seconds of so many steps (or of fewer, when they take very long), the device waited for at both ends."""
     assert entry.feed is not None
     wait(device)
-    started = time.perf_counter()
-    for _ in range(steps):
+    started, done = time.perf_counter(), 0
+    while done < steps and time.perf_counter() - started < LONGEST_S:
         entry.feed.step()
+        done += 1
     wait(device)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, done
 
 
 def _block(entry: Entry, device: torch.device) -> None:
     assert entry.feed is not None
     _run(entry, 1 if entry.name in CEILINGS else DRAIN, device)
     before = entry.feed.waited_s
-    seconds = _run(entry, entry.steps, device)
-    entry.wall_s.append(seconds / (entry.steps * entry.case.batch))
+    seconds, steps = _run(entry, entry.steps, device)
+    entry.wall_s.append(seconds / (steps * entry.case.batch))
     entry.waited.append(min(1.0, (entry.feed.waited_s - before) / seconds))

@@ -24,9 +24,9 @@ def stages(parts: Parts, batch: Batch) -> dict[str, float]:
     spent: dict[str, list[float]] = {}
     inside: list[float] = []
     marks = _watch(parts.trainable.method.encoder, parts.device, inside)  # pyright: ignore[reportArgumentType]
-    for number in range(ROUNDS + 2):
+    for _ in range(ROUNDS + 2):
         inside.clear()
-        _step(parts, batch, number, spent)
+        _step(parts, batch, spent)
         spent.setdefault("forward_s", []).append(sum(inside))
     for mark in marks:
         mark.remove()
@@ -35,9 +35,9 @@ def stages(parts: Parts, batch: Batch) -> dict[str, float]:
     return found
 
 
-def _step(parts: Parts, batch: Batch, number: int, spent: dict[str, list[float]]) -> None:
+def _step(parts: Parts, batch: Batch, spent: dict[str, list[float]]) -> None:
     trainable, device = parts.trainable, parts.device
-    draw = partial(make_views, batch, parts.specs, parts.backend, seed=parts.recipe.seed, epoch=number)
+    draw = partial(make_views, batch, parts.specs, parts.backend, seed=parts.recipe.seed, epoch=0)
     with torch.autocast(device.type, parts.dtype, enabled=parts.dtype != torch.float32):
         views = _timed(spent, "augment_s", device, partial(draw, dtype=parts.dtype))
         forward = partial(trainable.method, views, batch.index, batch.labels)

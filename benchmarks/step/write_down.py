@@ -21,6 +21,7 @@ def record_of(entry: Entry, found: Found, quick: bool) -> dict[str, Any]:
     case, recipe = entry.case, found.parts.recipe
     fine = entry.outcome == "ok"
     samples = entry.wall_s if fine else []
+    fine = bool(samples)
     images = len(samples) * entry.steps * case.batch
     facts = {
         "name": case.name, "contestant": entry.name, "quick": quick, "reason": entry.reason,
@@ -43,7 +44,7 @@ def record_of(entry: Entry, found: Found, quick: bool) -> dict[str, Any]:
         samples=samples,
         unit="s_per_image" if samples else "",
         warmup=1,
-        outcome=entry.outcome,
+        outcome=entry.outcome if fine or entry.outcome != "ok" else "timeout",
         clock={"compile_s": entry.opened_s, **IDLE, "world_size": 1, "device": found.parts.device.type},
         budget={"gpu_h": None, "joules": None, "flops": None, "steps": images // case.batch, "images": images,
                 "views": images * recipe.views},
