@@ -31,7 +31,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "tensorflow": ("tensorflow-cpu",),
     "datasets": ("datasets",),
     "grain": ("grain", "simplejpeg"),
-    "turbojpeg": ("PyTurboJPEG",),
+    "turbojpeg": ("PyTurboJPEG<2",),
     "lightly": ("lightly",),
     "stable-pretraining": ("stable-pretraining",),
 }
@@ -63,7 +63,7 @@ def install(peer: str) -> str:
     folder = next((home / "lib").glob("python*/site-packages"))
     (folder / "shared.pth").write_text(sysconfig.get_path("purelib") + "\n")
     command = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--disable-pip-version-check",
-               "--only-binary", ":all:", "-c", str(PINS), *PACKAGES[peer]]  # fmt: skip
+               "--prefer-binary", "-c", str(PINS), *PACKAGES[peer]]  # fmt: skip
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             _, said = process.communicate(timeout=INSTALL_S)

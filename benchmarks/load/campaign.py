@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 from benchmarks.load.cases import CEILINGS, Case, epochs_per_block
 from benchmarks.load.contestant import Task
@@ -75,10 +75,11 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
     entries = [Entry(case, name, _task(case, name, stored, extent)) for name in names]
     with ExitStack() as stack:
         for entry in entries:
-            entry.handle = handle = Handle(entry.name, entry.task, ramps, stack.enter_context(tempfile.TemporaryFile()))
-            stack.callback(handle.close)
+            with _trouble(entry):
+                entry.handle = handle = _start(entry, ramps, stack.enter_context(tempfile.TemporaryFile()))
+                stack.callback(handle.close)
         with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:
-            list(pool.map(_check, entries))
+            list(pool.map(_check, (entry for entry in entries if entry.fine)))
         for step in (_open, _warm_up):
             _each(entries, step)
         _time(entries, extent)
@@ -98,6 +99,13 @@ def _trouble(entry: Entry) -> Iterator[None]:
     except Stopped as stop:
         entry.outcome, entry.reason, entry.absent = stop.outcome, stop.reason, isinstance(stop, Absent)
         print(f"{entry.case.name}, {entry.name}: {stop.outcome}: {stop.reason}", file=sys.stderr, flush=True)
+
+
+def _start(entry: Entry, ramps: StoredSet, log: IO[bytes]) -> Handle:
+    try:
+        return Handle(entry.name, entry.task, ramps, log)
+    except FileNotFoundError as error:
+        raise Absent(str(error)) from None
 
 
 def _each(entries: list[Entry], step: Callable[[Entry], None]) -> None:

@@ -18,12 +18,15 @@ THREADS = 2
 OWN = ("crops", "crops, plain")
 """This library's loader that cuts the views, and the same without its compiled code."""
 JPEG_PEERS = ("threads", "opencv workers", "ffcv", "torchvision PIL", "torchvision v2")
+MORE_PEERS = ("turbojpeg", "spdl", "grain", "dali", "tf.data", "webdataset", "litdata", "mosaicml", "hf datasets",
+              "lightly", "stable-pretraining", "solo-learn style")  # fmt: skip
+"""Measured where most people are: two views of 224 px from JPEGs."""
 CURVE = ("crops", "images", "threads", "ffcv", "decode")
 """Who is measured at other numbers of views, too (FFCV not at eight, where it takes minutes to compile)."""
 DECODE_ONLY = ("images",)
 """Decodes, and leaves the views to a GPU: another scope, which shares no table with the others."""
 CEILINGS = ("decode", "huffman", "copy")
-SLOW = ("crops, plain", "opencv workers", "torchvision PIL", "torchvision v2")
+SLOW = ("crops, plain", "opencv workers", "torchvision PIL", "torchvision v2", *MORE_PEERS)
 
 
 def epochs_per_block(contestant: str, quick: bool) -> int:
@@ -60,7 +63,7 @@ def cases() -> dict[str, Case]:
     """Every case, in the order of a campaign."""
     photographs, bounds = (*OWN, *JPEG_PEERS), ("decode", "huffman")
     found = [
-        Case("jpeg-2x224", "jpeg-500", (view(224),) * 2, 256, (*photographs, "images", *bounds)),
+        Case("jpeg-2x224", "jpeg-500", (view(224),) * 2, 256, (*photographs, *MORE_PEERS, "images", *bounds)),
         Case("jpeg-2x224-6x96", "jpeg-500", MULTI_CROP, 256, (*photographs, *bounds)),
         Case("raw-256-2x224", "raw-256", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("raw-500-2x224", "raw-500", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),

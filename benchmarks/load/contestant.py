@@ -19,11 +19,31 @@ MODULES = {
     "opencv workers": "workers",
     "torchvision PIL": "workers",
     "torchvision v2": "workers",
+    "webdataset": "peer_webdataset",
+    "litdata": "peer_litdata",
+    "mosaicml": "peer_mosaicml",
+    "spdl": "peer_spdl",
+    "dali": "peer_dali",
+    "tf.data": "peer_tfdata",
+    "hf datasets": "peer_datasets",
+    "grain": "peer_grain",
+    "turbojpeg": "peer_turbojpeg",
+    "lightly": "peer_lightly",
+    "stable-pretraining": "peer_stable_pretraining",
+    "solo-learn style": "peer_solo_learn",
     "decode": "ceilings",
     "huffman": "ceilings",
     "copy": "ceilings",
 }
 """Contestant -> module of this package, with an `open_contestant(name, task)` and what it needs imported at its top."""
+
+ENVIRONMENTS = {
+    **{name: name for name in ("webdataset", "litdata", "mosaicml", "spdl", "dali", "grain", "turbojpeg", "lightly",
+                               "stable-pretraining")},
+    "tf.data": "tensorflow",
+    "hf datasets": "datasets",
+}  # fmt: skip
+"""Contestant -> the environment that it lives in (`benchmarks.envs`); the others live in this one."""
 
 
 class Missing(Exception):

@@ -5,15 +5,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.envs import python_of
 from benchmarks.load.child import order
-from benchmarks.load.contestant import Task
+from benchmarks.load.contestant import ENVIRONMENTS, Task
 from benchmarks.load.processes import private_bytes
 from benchmarks.load.stored import StoredSet
 
@@ -39,13 +39,16 @@ class Absent(Stopped):
 
 
 class Handle:
-    """One child; `close` it. It is a group of processes of its own, and ends with all it has started."""
+    """One child; `close` it. It is a group of processes of its own, and ends with all it has started.
+
+    Errors: `FileNotFoundError` where the contestant's environment is not there.
+    """
 
     def __init__(self, name: str, task: Task, ramps: StoredSet, log: IO[bytes]) -> None:
         self.log = log
         environment = {**os.environ, "OMP_NUM_THREADS": str(task.threads), "NUMBA_NUM_THREADS": str(task.threads)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load.child"],
+            [str(python_of(ENVIRONMENTS.get(name))), "-m", "benchmarks.load.child"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

@@ -16,7 +16,7 @@ from torchvision.io import ImageReadMode, decode_image
 from torchvision.transforms import v2
 
 from benchmarks.load.contestant import Delivered, Task
-from benchmarks.load.draws import draw_crop
+from benchmarks.load.iterated import cut
 from benchmarks.load.processes import descendants
 from benchmarks.load.stored import is_jpeg
 from fastssl.data.beton import BetonFile
@@ -77,7 +77,7 @@ def _dataset(name: str, task: Task) -> Dataset:
         return _folder(task, _OpencvViews(task.specs), _read_opencv)
     if name == "torchvision v2":
         return _folder(task, _Each([_v2_view(spec) for spec in task.specs]), _read_tensor)
-    change = _Each([_pil_view(spec) for spec in task.specs])
+    change = _Each([pil_view(spec) for spec in task.specs])
     beton = BetonFile(task.stored.beton)
     return _folder(task, change, None) if is_jpeg(beton) else PixelSet(beton, change)
 
@@ -96,7 +96,7 @@ class _Each:
         return [change(image) for change in self.changes]
 
 
-def _pil_view(spec: ViewSpec) -> Callable[[Any], Any]:
+def pil_view(spec: ViewSpec) -> Callable[[Any], Any]:
     crop = transforms.RandomResizedCrop(spec.size, spec.crop_scale, spec.crop_ratio)
     return transforms.Compose([crop, transforms.RandomHorizontalFlip(spec.flip_p), transforms.PILToTensor()])
 
@@ -122,13 +122,7 @@ class _OpencvViews:
         if self.random is None:  # the first call in this worker, whose seed torch has set
             cv2.setNumThreads(1)
             self.random = Random(torch.initial_seed())
-        return [self._view(pixels, spec, self.random) for spec in self.specs]
-
-    def _view(self, pixels: np.ndarray, spec: ViewSpec, random: Random) -> np.ndarray:
-        top, left, tall, wide, flip = draw_crop(random, *pixels.shape[:2], spec)
-        window = pixels[top : top + tall, left : left + wide]
-        made = cv2.resize(window, (spec.size, spec.size), interpolation=cv2.INTER_LINEAR)
-        return cv2.flip(made, 1) if flip else made
+        return cut(pixels, self.specs, self.random)
 
 
 def open_contestant(name: str, task: Task) -> WorkersLoader:
