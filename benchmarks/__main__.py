@@ -23,6 +23,9 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer groups, blocks and rounds, no torch.compile")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--groups", nargs="+", help="which groups (benchmarks/README.md); all by default")
+    parser.add_argument(
+        "--contestants", nargs="+", default=[], metavar="NAME", help="backends and peers; all by default"
+    )
     parser.add_argument("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
     options = parser.parse_args()
     known = groups(options.device, quick=False)
@@ -62,7 +65,8 @@ def _run_group(group: str, options: argparse.Namespace, records: Path) -> int:
     command = [sys.executable, "-m", "pytest", "benchmarks/bench_augment.py", "-p", "no:cacheprovider", "--timeout=0",
                "--benchmark-disable-gc", "--benchmark-quiet", "--benchmark-timer=time.perf_counter", "--tb=short",
                "-rfE", "--no-header", "--disable-warnings", f"--group={group}", f"--bench-device={options.device}",
-               f"--records={records}", *["--quick"] * options.quick]  # fmt: skip
+               f"--records={records}",
+               f"--contestants={','.join(options.contestants)}", *["--quick"] * options.quick]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "2" if group.endswith("two-cores") else "1"}
     with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         try:

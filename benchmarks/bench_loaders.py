@@ -12,16 +12,19 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.load.campaign import Extent, progress, run_case
-from benchmarks.load.cases import THREADS, cases, with_threads
+from benchmarks.load.cases import MORE_PEERS, THREADS, Case, cases, with_threads
 from benchmarks.load.contestant import MODULES
 from benchmarks.load.photographs import missing_packages
 from benchmarks.load.stored import Cache
 from benchmarks.load.write_down import record_of
-from fastssl.telemetry.environment import usable_cores
+from fastssl.telemetry.environment import code_version, usable_cores
+from fastssl.telemetry.reading import read_records
 from fastssl.telemetry.records import append_record
 
 QUICK = ("jpeg-2x224", "cifar-2x32")
-NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2")
+NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2", "huffman", "images",
+             *(name for name in MORE_PEERS if name not in ("turbojpeg", "webdataset")))  # fmt: skip
+"""What a look leaves out. The two peers that stay are installed in seconds."""
 LEAST_BLOCKS = 6
 
 
@@ -39,6 +42,9 @@ def main() -> int:
     failed = False
     names = options.cases or (QUICK if options.quick else cases())
     for case in (with_threads(cases()[name], count) for name in names for count in options.threads):
+        if options.resume and (done := _recorded(options.records, case, before_all=before)):
+            print(f"{case.name}: {done} records are there already", file=sys.stderr)
+            continue
         started = time.perf_counter()
         entries = run_case(case, _contestants(case.contestants, options), cache, extent)
         for entry in entries:
@@ -47,6 +53,20 @@ def main() -> int:
         failed |= any(not entry.fine and not entry.absent for entry in entries)
     _print_tables(options.records, before)
     return failed
+
+
+def _recorded(records: Path, case: Case, before_all: int) -> int:
+    """How many records of the case, not quick and of this commit, an earlier campaign left; 0 if it left some out."""
+    if not before_all:
+        return 0
+    commit = code_version()["commit"]
+    there = {
+        record["case"]["contestant"]
+        for record in read_records([records])
+        if record["suite"] == "load" and record["case"]["name"] == case.name and record["code"]["commit"] == commit
+        and not record["case"]["quick"]
+    }  # fmt: skip
+    return len(there) if there >= set(case.contestants) else 0
 
 
 def _contestants(named: tuple[str, ...], options: argparse.Namespace) -> tuple[str, ...]:
@@ -62,6 +82,7 @@ def _parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
+    parser.add_argument("--resume", action="store_true", help="leave out the cases that the records hold already")
     parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
     parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))
     parser.add_argument("--threads", nargs="+", type=int, default=[THREADS], metavar="N", help="2; several: a curve")

@@ -12,12 +12,15 @@ def pytest_addoption(parser):
     group.addoption("--group", default="simclr-32", help="which cases (benchmarks/README.md)")
     group.addoption("--bench-device", default="cpu", choices=("cpu", "cuda"))
     group.addoption("--records", type=Path, default=Path("runs/bench/augment.jsonl"), help="appended to")
+    group.addoption("--contestants", default="", help="which, with commas between; all by default")
     group.addoption("--quick", action="store_true", help="fewer blocks and rounds, no torch.compile")
 
 
 def pytest_configure(config):
     option = config.getoption
-    config.augment_session = Session(option("--group"), option("--bench-device"), option("--quick"))
+    config.augment_session = Session(
+        option("--group"), option("--bench-device"), option("--quick"), option("--contestants")
+    )
 
 
 def pytest_generate_tests(metafunc):

@@ -36,8 +36,6 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "stable-pretraining": ("stable-pretraining",),
 }
 """Environment -> what is installed into it, beside what it asks for itself."""
-FIRST = ("webdataset", "turbojpeg", "lightly")
-"""Small ones, for a first look (`make bench-quick`)."""
 INSTALL_S = 300
 
 

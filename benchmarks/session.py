@@ -24,6 +24,7 @@ ROTATED = 4
 """Batches a contestant is given in turn, so that none is served from cache because it was the last one."""
 PICTURES = 8
 """Different pictures that the images of a batch are windows of."""
+CEILING = "copy"
 COMPILE_S = 60
 """What building, first call and contract may take; a peer that needs longer is a `timeout`."""
 SHORTEST_S = {True: 0.03, False: 0.08}
@@ -69,9 +70,11 @@ class Entry:
 class Session:
     """The contestants of one group."""
 
-    def __init__(self, group: str, device: str, quick: bool) -> None:
+    def __init__(self, group: str, device: str, quick: bool, only: str = "") -> None:
         self.group, self.device, self.quick = group, device, quick
         names = [(case, name) for case in cases(group, device, quick) for name in case.contestants]
+        wanted = {word for name in only.split(",") for word in (name, f"{name}: sample", f"{name}: apply") if name}
+        names = [(case, name) for case, name in names if not wanted or name in wanted or name == CEILING]
         self.entries = [Entry(case, name) for case, name in names if not (quick and name == "torch.compile")]
         self.num_blocks, self.rounds = _extent(group, device, quick)
         self._kept: dict[tuple[Any, ...], list[Any]] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from hashlib import blake2b
 
 import numpy as np
 import torch
@@ -26,18 +27,47 @@ MOST_FLAT = 0.02
 
 
 def epoch_breaches(opened: Contestant, task: Task) -> list[str]:
-    """What is wrong with one block of batches of the case's own set, a line each; empty when nothing is."""
-    beton = BetonFile(task.stored.beton)
-    seen: list[int] = []
-    for number, batch in enumerate(opened.block(0)):
-        wrong = list(_shape_breaches(batch, task))
-        wrong = wrong or list(_flat_breaches(batch)) + list(_label_breaches(batch, beton))
-        if not wrong and number == 0 and batch.crops is not None:
-            wrong = list(_view_breaches(batch, beton, opened.antialiased))
-        if wrong:
-            return [f"batch {number}: {line}" for line in wrong]
-        seen += np.asarray(batch.labels).tolist()
-    return list(_census_breaches(seen, beton, task))
+    """What is wrong with two blocks of batches of the case's own set, a line each; empty when nothing is."""
+    beton, served, orders = BetonFile(task.stored.beton), _Served(), []
+    for block in range(2):  # what is wrong with the second shows only beside the first
+        labels: list[int] = []
+        for number, batch in enumerate(opened.block(block)):
+            wrong = list(_shape_breaches(batch, task))
+            wrong = wrong or list(_flat_breaches(batch)) + list(_label_breaches(batch, beton))
+            if not wrong and number == block == 0 and batch.crops is not None:
+                wrong = list(_view_breaches(batch, beton, opened.antialiased))
+            if wrong := wrong or list(served.breaches(batch)):
+                return [f"batch {number}: {line}" for line in wrong]
+            labels += np.asarray(batch.labels).tolist()
+        if wrong := list(_census_breaches(labels, beton, task)):
+            return wrong
+        orders.append(labels)
+    return list(_order_breaches(orders, beton))
+
+
+class _Served:
+    """Remembers the views of earlier batches: one that comes again was kept, not made."""
+
+    def __init__(self) -> None:
+        self.known: set[bytes] = set()
+
+    def breaches(self, batch: Delivered) -> Iterator[str]:
+        for v, view in enumerate(batch.views):
+            pixels = torch.as_tensor(view).flatten(1).numpy()
+            prints = [blake2b(row.tobytes(), digest_size=16).digest() for row in pixels]
+            again = sum(one in self.known for one in prints)
+            self.known.update(prints)
+            if again > MOST_FLAT * len(prints):
+                yield f"view {v}: {again} of {len(prints)} were served before, or as another view"
+
+
+def _order_breaches(orders: list[list[int]], beton: BetonFile) -> Iterator[str]:
+    """Labels tell the order well enough: of a class more than one, the chance of the same again is nil."""
+    first, second = orders
+    if first == beton.labels[: len(first)].tolist():
+        yield "images were served in the file's order, not shuffled"
+    elif first == second:
+        yield "two epochs were served in one order"
 
 
 def probe_task(task: Task, ramps) -> Task:
