@@ -5,6 +5,7 @@ python -m benchmarks.bench_step --device cuda --cases resnet18-32 --records resu
 """
 
 import argparse
+import math
 import sys
 import time
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ def main() -> int:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("torch sees no CUDA device; give --device cpu, or see `fastssl doctor`", file=sys.stderr)
         return 1
+    until = time.perf_counter() + (options.limit_s or math.inf)
     known = cases(options.device)
     chosen = options.cases or [name for name in known if not options.quick or name in QUICK]
     cache = Cache(options.cache, 1_024, 10_240, cifar=options.cifar)
@@ -40,7 +42,7 @@ def main() -> int:
         started, case = time.perf_counter(), known[name]
         names = tuple(name for name in case.contestants if not options.contestants or name in options.contestants)
         stored = cache.stored(case.stored)
-        entries, found = run_case(case, stored, options.device, names, Extent(options.blocks, options.quick))
+        entries, found = run_case(case, stored, options.device, names, Extent(options.blocks, options.quick, until))
         for entry in entries:
             append_record(options.records, record_of(entry, found, options.quick))
         print(f"{name}: {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
@@ -60,6 +62,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--cases", nargs="+", metavar="CASE", help=", ".join((*cases("cpu"), *cases("cuda"))))
     parser.add_argument("--contestants", nargs="+", metavar="NAME", help="loaders, torchvision, cached, model only")
     parser.add_argument("--blocks", type=int, default=LEAST_BLOCKS, help="6 by default; fewer have no interval")
+    parser.add_argument("--limit-s", type=float, help="no block begins that would not end within so many seconds")
     parser.add_argument("--cifar", type=Path, help="archive of CIFAR-10's images; without it, shrunken photographs")
     parser.add_argument("--cache", type=Path, default=Path("runs/bench/stored"), help="where the stored sets are kept")
     parser.add_argument("--records", type=Path, default=Path("runs/bench/step.jsonl"), help="appended to")
@@ -69,6 +72,8 @@ def _parse() -> argparse.Namespace:
                      f"give some of {', '.join(cases(options.device))}")  # fmt: skip
     if options.blocks < 1:
         parser.error(f"--blocks {options.blocks}: give 1 or more")
+    if options.limit_s is not None and options.limit_s <= 0:
+        parser.error(f"--limit-s {options.limit_s:g}: give more than 0")
     if options.cifar is not None and not options.cifar.is_file():
         parser.error(f"--cifar {options.cifar}: there is no such file; give the archive, or leave it out")
     return options

@@ -123,7 +123,7 @@ step224() { if [[ $DEVICE == cuda ]]; then step resnet50-224; else step nano-64;
 step() {
   local code=0
   "$PYTHON" -m benchmarks.bench_step --device "$DEVICE" $QUICK --cache "$SCRATCH/stored" --records "$OUT/step.jsonl" \
-    --cases "$@" >>"$OUT/bench.log" 2>&1 || code=$?
+    --limit-s $((PIECE_S > 120 ? PIECE_S - 60 : 60)) --cases "$@" >>"$OUT/bench.log" 2>&1 || code=$?
   tail -n 30 "$OUT/bench.log"
   return $code
 }
@@ -190,7 +190,7 @@ END
 }
 
 export -f environment parity run_tests load scaling step step32 step224 losses measure augment blurred operations32 operations224 train methods
-export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S
+export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S PIECE_S
 FAILED=()
 for piece in "${PIECES[@]}"; do
   echo "== $piece"
