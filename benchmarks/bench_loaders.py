@@ -1,6 +1,6 @@
 """Times loaders beside their peers and ceilings: from a beton (or the same bytes as files) to uint8 views in memory.
 
-python -m benchmarks.bench_loaders --quick                        a look: two cases, half of the images
+python -m benchmarks.bench_loaders --quick                        a look: one case, half of the images
 python -m benchmarks.bench_loaders --cifar cifar10.tar.zst --records results/load/MACHINE/CAMPAIGN.jsonl
 python -m benchmarks.bench_loaders --cases jpeg-2x224 --contestants crops threads decode --blocks 6
 """
@@ -21,7 +21,7 @@ from fastssl.telemetry.environment import code_version, usable_cores
 from fastssl.telemetry.reading import read_records
 from fastssl.telemetry.records import append_record
 
-QUICK = ("jpeg-2x224", "cifar-2x32")
+QUICK = ("jpeg-2x224",)
 NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2", "huffman", "images",
              *(name for name in MORE_PEERS if name not in ("turbojpeg", "webdataset")))  # fmt: skip
 """What a look leaves out. The two peers that stay are installed in seconds."""
@@ -81,7 +81,7 @@ def _parse() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="two cases, half of the images, fewer contestants")
+    parser.add_argument("--quick", action="store_true", help="one case, half of the images, fewer contestants")
     parser.add_argument("--resume", action="store_true", help="leave out the cases that the records hold already")
     parser.add_argument("--cases", nargs="+", choices=tuple(cases()), metavar="CASE", help=", ".join(cases()))
     parser.add_argument("--contestants", nargs="+", choices=tuple(MODULES), metavar="NAME", help=", ".join(MODULES))

@@ -18,7 +18,8 @@ from benchmarks.load.stored import Cache, StoredSet
 STEADY = 0.1
 """Warm-up ends when a block costs within this share of the one before."""
 MOST_WARMUP = 3
-CHECKED_AT_ONCE = 2
+CHECKED_AT_ONCE, LONGEST = 2, "ffcv"
+"""The one whose check compiles longest begins, so that the others' go on beside it."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,15 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
                 entry.handle = handle = _start(entry, ramps, stack.enter_context(tempfile.TemporaryFile()))
                 stack.callback(handle.close)
         with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:
-            list(pool.map(_check, (entry for entry in entries if entry.fine)))
+            list(
+                pool.map(
+                    _check, sorted((entry for entry in entries if entry.fine), key=lambda entry: entry.name != LONGEST)
+                )
+            )
+        say(case, "checked")
         for step in (_open, _warm_up):
             _each(entries, step)
+        say(case, "opened and warm")
         _time(entries, extent)
         _each(entries, _weigh)
     return entries
@@ -143,10 +150,11 @@ def _warm_up(entry: Entry) -> None:
 def _time(entries: list[Entry], extent: Extent) -> None:
     """Each block holds every contestant once, in an order of its own: a machine that slows down slows all of them."""
     shuffle: Callable[[list[Entry]], None] = random.Random(f"{entries[0].case.name} blocks").shuffle
-    for _ in range(extent.blocks):
+    for number in range(1, extent.blocks + 1):
         turn = list(entries)
         shuffle(turn)
         _each(turn, Entry.block)
+        say(entries[0].case, f"block {number} of {extent.blocks}")
 
 
 def _weigh(entry: Entry) -> None:
@@ -154,6 +162,11 @@ def _weigh(entry: Entry) -> None:
     assert entry.handle is not None
     _, most = entry.handle.ask_and_watch("block")
     entry.private_bytes = max(0, most - entry.base_bytes)
+
+
+def say(case: Case, what: str) -> None:
+    """For the one who waits."""
+    print(f"{time.strftime('%H:%M:%S')} {case.name}: {what}", file=sys.stderr, flush=True)
 
 
 def progress(entries: list[Entry], started: float) -> str:

@@ -8,6 +8,7 @@ import dataclasses
 import gc
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,8 +23,8 @@ from fastssl.views import ViewSpec
 
 
 class Child:
-    def __init__(self, name: str, task: Task, ramps: StoredSet) -> None:
-        self.name, self.task, self.ramps = name, task, ramps
+    def __init__(self, ordered: str, name: str, task: Task, ramps: StoredSet) -> None:
+        self.ordered, self.name, self.task, self.ramps = ordered, name, task, ramps
         self.opened: Contestant | None = None
         self.blocks = 0
 
@@ -32,23 +33,17 @@ class Child:
         return {}
 
     def check(self) -> dict[str, Any]:
-        """In a fork, which takes everything that is compiled or allocated for it along when it ends: to begin another
-        process would be cleaner, and FFCV alone needs seconds to be imported."""
-        reading, writing = os.pipe()
-        if os.fork() == 0:
-            with os.fdopen(writing, "w") as answers:
-                answers.write(json.dumps(_answer(self._check)))
-            os._exit(0)
-        os.close(writing)
-        with os.fdopen(reading) as answers:
-            line = answers.read()
-        os.wait()
-        return json.loads(line) if line else {"failed": "its process ended while it was checked"}
+        """In a process of its own, which takes everything that is compiled or allocated for it along when it ends. Not
+        in a fork: torch's threads are none in a forked process's threads, and TensorFlow waits for its own forever."""
+        command = [sys.executable, "-m", "benchmarks.load.child"]
+        done = subprocess.run(command, input=f"{self.ordered}\ncheck_here\n", stdout=subprocess.PIPE, text=True)
+        return json.loads(done.stdout) if done.stdout else {"failed": "its process ended while it was checked"}
 
-    def _check(self) -> dict[str, Any]:
+    def check_here(self) -> dict[str, Any]:
         """A ceiling makes no views: it has only to run."""
         from benchmarks.load import checks
 
+        self.load()
         opened = self.module.open_contestant(self.name, self.task)
         if self.name in CEILINGS:
             return {"wrong": [], "batches": sum(1 for _ in opened.block(0))}
@@ -102,7 +97,7 @@ def _from_order(line: str) -> Child:
     specs = tuple(ViewSpec(**{key: _tuple(value) for key, value in spec.items()}) for spec in facts["specs"])
     numbers = {key: facts[key] for key in ("batch", "threads", "seed", "epochs")}
     task = Task(StoredSet(Path(facts["beton"])), specs, **numbers)
-    return Child(facts["contestant"], task, StoredSet(Path(facts["ramps"])))
+    return Child(line.strip(), facts["contestant"], task, StoredSet(Path(facts["ramps"])))
 
 
 def _tuple(value: Any) -> Any:

@@ -3,10 +3,18 @@
 from pathlib import Path
 
 import numpy as np
-from ffcv.types import ALLOC_TABLE_TYPE, FieldDescType, HeaderType
 
 from fastssl.data.atomic import AtomicFile
-from fastssl.data.format import MAX_PAGE_BYTES, METADATA_TYPE, describe_fields, describe_header, hash_tables
+from fastssl.data.format import (
+    ALLOCATION_TYPE,
+    FIELD_TYPE,
+    HEADER_TYPE,
+    MAX_PAGE_BYTES,
+    METADATA_TYPE,
+    describe_fields,
+    describe_header,
+    hash_tables,
+)
 from fastssl.errors import InputError
 
 PAGE_BYTES = 1 << 23
@@ -23,9 +31,9 @@ class BetonWriter:
     def __init__(self, path: Path, num_samples: int) -> None:
         self.page_bytes = PAGE_BYTES
         self.metadata = np.zeros(num_samples, dtype=METADATA_TYPE)
-        self.allocations = np.zeros(num_samples, dtype=ALLOC_TABLE_TYPE)
+        self.allocations = np.zeros(num_samples, dtype=ALLOCATION_TYPE)
         self.num_written = 0
-        self.end = HeaderType.itemsize + 2 * FieldDescType.itemsize + self.metadata.nbytes
+        self.end = HEADER_TYPE.itemsize + 2 * FIELD_TYPE.itemsize + self.metadata.nbytes
         self.atomic = AtomicFile(path)
         self.atomic.file.seek(self.end)
 
@@ -58,7 +66,7 @@ class BetonWriter:
         file.write(self.allocations.tobytes())
         size_bytes = file.tell()
         tables = describe_fields(fingerprint).tobytes() + self.metadata.tobytes()
-        file.seek(HeaderType.itemsize)
+        file.seek(HEADER_TYPE.itemsize)
         file.write(tables)
         self.atomic.finish()
         header = describe_header(len(self.metadata), self.page_bytes, self.end).tobytes()

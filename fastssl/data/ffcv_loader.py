@@ -4,7 +4,8 @@ FFCV's own loop is kept and its traps closed (all seen in version 1.0.2):
 - its batches are views of slots that it writes again: every batch is copied out before it is yielded;
 - an epoch left early keeps its thread: ours is ended and joined, and its memory context closed once;
 - an error in its thread ends the thread without a word and the consumer waits for ever: ours is raised in the consumer;
-- it sets the thread counts of torch and Numba to its number of workers: ours puts the caller's back;
+- it sets the thread counts of torch and Numba to its number of workers, and to 1 when it is imported: ours puts the
+  caller's back;
 - it turns a JPEG that cannot be decoded into zeros, and one of another size into part of an image: our decoder compares
   sizes and keeps libjpeg-turbo's return code, and a sample with an error *or a warning* (truncated, corrupt entropy
   data) raises `InputError` naming it, or is left out. What JPEG itself cannot tell (flipped bits that still parse; any
@@ -25,14 +26,6 @@ from typing import Any
 import numba
 import numpy as np
 import torch
-from ffcv.fields.rgb_image import SimpleRGBImageDecoder
-from ffcv.libffcv import imdecode, memcpy
-from ffcv.loader import Loader as StockLoader
-from ffcv.loader.epoch_iterator import EpochIterator
-from ffcv.pipeline.allocation_query import AllocationQuery
-from ffcv.pipeline.compiler import Compiler
-from ffcv.pipeline.state import State
-from ffcv.traversal_order.base import TraversalOrder
 
 from fastssl.data.ahead import check_counts
 from fastssl.data.beton import BetonFile
@@ -43,6 +36,22 @@ from fastssl.data.served import Served
 from fastssl.errors import InputError
 from fastssl.native import Failure
 from fastssl.types import Batch
+
+# ruff: noqa: E402
+# To import FFCV is to set torch's and numba's threads to 1 for the whole process (ffcv 1.0.2, `pipeline/compiler.py`),
+# which halves the speed of training on two cores: the counts are put back.
+_torch_threads, _numba_threads = torch.get_num_threads(), numba.get_num_threads()
+from ffcv.fields.rgb_image import SimpleRGBImageDecoder
+from ffcv.libffcv import imdecode, memcpy
+from ffcv.loader import Loader as StockLoader
+from ffcv.loader.epoch_iterator import EpochIterator
+from ffcv.pipeline.allocation_query import AllocationQuery
+from ffcv.pipeline.compiler import Compiler
+from ffcv.pipeline.state import State
+from ffcv.traversal_order.base import TraversalOrder
+
+torch.set_num_threads(_torch_threads)
+numba.set_num_threads(_numba_threads)
 
 _POLL_S = 0.2
 """How often a waiting consumer looks whether the thread still lives."""

@@ -14,24 +14,38 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from ffcv.fields import IntField, RGBImageField
-from ffcv.fields.rgb_image import IMAGE_MODES
-from ffcv.types import (
-    ALLOC_TABLE_TYPE,
-    CURRENT_VERSION,
-    TYPE_ID_HANDLER,
-    FieldDescType,
-    HeaderType,
-    get_handlers,
-    get_metadata_type,
-)
 
 from fastssl.errors import InputError
 
-MODE_JPG, MODE_RAW = int(IMAGE_MODES["jpg"]), int(IMAGE_MODES["raw"])
+VERSION = 2
+HEADER_TYPE = np.dtype(
+    [
+        ("version", "<u2"),
+        ("num_fields", "<u2"),
+        ("page_size", "<u4"),
+        ("num_samples", "<u8"),
+        ("alloc_table_ptr", "<u8"),
+    ]
+)
+FIELD_TYPE = np.dtype([("type_id", "u1"), ("name", "u1", 16), ("arguments", "u1", 1024)])
+ALLOCATION_TYPE = np.dtype([("sample_id", "<u8"), ("ptr", "<u8"), ("size", "<u8")])
+_IMAGE = np.dtype([("mode", "u1"), ("width", "<u2"), ("height", "<u2"), ("data_ptr", "<u8")])
+_BYTES = np.dtype([("ptr", "<u8"), ("size", "<u8")])
+FIELDS: dict[int, tuple[str, np.dtype]] = {
+    0: ("FloatField", np.dtype("<f8")),
+    1: ("IntField", np.dtype("<i8")),
+    2: ("RGBImageField", _IMAGE),
+    3: ("BytesField", _BYTES),
+    4: ("NDArrayField", np.dtype("<u8")),
+    5: ("JSONField", _BYTES),
+    6: ("TorchTensorField", np.dtype("<u8")),
+}
+"""Type of a field in its descriptor -> FFCV's class for it, and what a sample's metadata record holds of it."""
+_INT, _RGB_IMAGE, _CUSTOM = 1, 2, 255
+MODE_JPG, MODE_RAW = 0, 1
 MAX_PAGE_BYTES = 1 << 31
 """FFCV keeps the page size in 32 bits and wants a power of two."""
 MAX_SIDE_PX = 65_535
@@ -39,7 +53,7 @@ MAX_SIDE_PX = 65_535
 _FINGERPRINT_TAG = b"fastssl:"
 _MAX_FIELDS = 64
 
-METADATA_TYPE = get_metadata_type([RGBImageField(), IntField()])
+METADATA_TYPE = np.dtype([("", _IMAGE), ("", FIELDS[_INT][1])], align=True)
 """Of the files written here: f0 the image (mode, width, height, data_ptr), f1 the label."""
 
 
@@ -61,12 +75,10 @@ class Layout:
 
 def describe_fields(fingerprint: str) -> np.ndarray:
     """Descriptors of the two fields written here, `image` and `label`."""
-    type_ids = {handler: type_id for type_id, handler in TYPE_ID_HANDLER.items()}
-    descriptors = np.zeros(2, dtype=FieldDescType)
-    for row, (name, field) in zip(descriptors, (("image", RGBImageField()), ("label", IntField()))):
-        row["type_id"] = type_ids[type(field)]
+    descriptors = np.zeros(2, dtype=FIELD_TYPE)
+    for row, (name, type_id) in zip(descriptors, (("image", _RGB_IMAGE), ("label", _INT))):
+        row["type_id"] = type_id
         row["name"][: len(name)] = np.frombuffer(name.encode("ascii"), dtype=np.uint8)
-        row["arguments"][:] = field.to_binary()[0]
     note = _FINGERPRINT_TAG + bytes.fromhex(fingerprint)
     descriptors[1]["arguments"][: len(note)] = np.frombuffer(note, dtype=np.uint8)
     return descriptors
@@ -74,8 +86,8 @@ def describe_fields(fingerprint: str) -> np.ndarray:
 
 def describe_header(num_samples: int, page_bytes: int, table_pointer: int) -> np.ndarray:
     """The header of a finished file."""
-    header = np.zeros(1, dtype=HeaderType)
-    header["version"], header["num_fields"], header["page_size"] = CURRENT_VERSION, 2, page_bytes
+    header = np.zeros(1, dtype=HEADER_TYPE)
+    header["version"], header["num_fields"], header["page_size"] = VERSION, 2, page_bytes
     header["num_samples"], header["alloc_table_ptr"] = num_samples, table_pointer
     return header
 
@@ -90,17 +102,17 @@ def hash_tables(head: Any, allocations: Any) -> str:
 def read_layout(content: np.ndarray, path: Path) -> Layout:
     """Take the file's bytes apart; raises `InputError`, in one line, for anything that is not a whole beton."""
     header = _read_header(content, path)
-    fields_end = HeaderType.itemsize + int(header["num_fields"]) * FieldDescType.itemsize
+    fields_end = HEADER_TYPE.itemsize + int(header["num_fields"]) * FIELD_TYPE.itemsize
     table_begin, num_samples = int(header["alloc_table_ptr"]), int(header["num_samples"])
     if fields_end > table_begin:
         raise _refuse(path, "its field descriptors run past its data", "write it again")
-    descriptors = content[HeaderType.itemsize : fields_end].view(FieldDescType)
+    descriptors = content[HEADER_TYPE.itemsize : fields_end].view(FIELD_TYPE)
     fields, record = _read_fields(descriptors, path)
     data_begin = fields_end + num_samples * record.itemsize
     if data_begin > table_begin:
         raise _refuse(path, f"it has no room for the {num_samples} samples it claims", "write it again")
     metadata = content[fields_end:data_begin].view(record)
-    allocations = content[table_begin:].view(ALLOC_TABLE_TYPE)
+    allocations = content[table_begin:].view(ALLOCATION_TYPE)
     fingerprint = next((_read_fingerprint(row) for row in descriptors if _read_fingerprint(row)), None)
     return Layout(int(header["page_size"]), fields, metadata, allocations, data_begin, table_begin, fingerprint)
 
@@ -110,30 +122,30 @@ def _refuse(path: Path, reason: str, fix: str) -> InputError:
 
 
 def _read_header(content: np.ndarray, path: Path) -> Any:
-    if content.size < HeaderType.itemsize:
+    if content.size < HEADER_TYPE.itemsize:
         raise _refuse(path, f"it has only {content.size} bytes", "write it again")
-    header = content[: HeaderType.itemsize].view(HeaderType)[0]
+    header = content[: HEADER_TYPE.itemsize].view(HEADER_TYPE)[0]
     page_bytes, table_begin = int(header["page_size"]), int(header["alloc_table_ptr"])
     if not 1 <= header["num_fields"] <= _MAX_FIELDS or page_bytes < 1 or page_bytes & (page_bytes - 1):
         raise _refuse(path, "its header is not FFCV's", "give a file written by `fastssl beton write` or FFCV")
-    if header["version"] != CURRENT_VERSION:
-        raise _refuse(path, f"it has version {header['version']}, not {CURRENT_VERSION}", "write it again")
+    if header["version"] != VERSION:
+        raise _refuse(path, f"it has version {header['version']}, not {VERSION}", "write it again")
     if table_begin == 0:
         raise _refuse(path, "its writer never finished", "write it again")
-    if table_begin > content.size or (content.size - table_begin) % ALLOC_TABLE_TYPE.itemsize:
+    if table_begin > content.size or (content.size - table_begin) % ALLOCATION_TYPE.itemsize:
         raise _refuse(path, f"it was cut off at {content.size} bytes", "write or copy it again")
     return header
 
 
 def _read_fields(descriptors: np.ndarray, path: Path) -> tuple[dict[str, str], np.dtype]:
     names = [bytes(row["name"]).split(b"\0")[0].decode("ascii", "replace") for row in descriptors]
-    try:
-        handlers = cast(list[Any], get_handlers(descriptors))
-    except (KeyError, ValueError, TypeError) as error:
-        raise _refuse(path, "a field descriptor is damaged", "write it again") from error
-    if None in handlers or len(set(names)) != len(names):
+    type_ids = [int(row["type_id"]) for row in descriptors]
+    if not set(type_ids) <= {*FIELDS, _CUSTOM}:
+        raise _refuse(path, "a field descriptor is damaged", "write it again")
+    if _CUSTOM in type_ids or len(set(names)) != len(names):
         raise _refuse(path, "it has a custom or repeated field", "write it with FFCV's own fields")
-    return {name: type(handler).__name__ for name, handler in zip(names, handlers)}, get_metadata_type(handlers)
+    record = np.dtype([("", FIELDS[type_id][1]) for type_id in type_ids], align=True)
+    return {name: FIELDS[type_id][0] for name, type_id in zip(names, type_ids)}, record
 
 
 def _read_fingerprint(descriptor: Any) -> str | None:

@@ -8,6 +8,8 @@ import ctypes
 import threading
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -69,10 +71,12 @@ def read_jpeg_info(data: bytes | memoryview) -> JpegInfo | None:
 
 @cache
 def _library() -> ctypes.CDLL:
-    """TurboJPEG as FFCV's extension has loaded it: `dlsym` looks through a library's own dependencies."""
-    import ffcv._libffcv  # pyright: ignore[reportMissingImports]  # a compiled module
-
-    library = ctypes.CDLL(ffcv._libffcv.__file__)
+    """TurboJPEG as FFCV's extension loads it: `dlsym` looks through a library's own dependencies. FFCV itself is not
+    imported for it, which takes seconds."""
+    package = find_spec("ffcv")
+    assert package is not None
+    assert package.origin is not None
+    library = ctypes.CDLL(str(next(Path(package.origin).parent.glob("_libffcv*.so"))))
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
     library.tjInitDecompress.restype = pointer
     library.tjInitCompress.restype = pointer

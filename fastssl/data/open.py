@@ -7,8 +7,6 @@ import torch
 
 from fastssl.data.damage import OnError, check_on_error
 from fastssl.data.decoded import DecodedLoader
-from fastssl.data.ffcv_loader import FfcvLoader
-from fastssl.data.folder import FolderLoader
 from fastssl.data.memory import free_bytes
 from fastssl.data.nvjpeg import NvjpegLoader
 from fastssl.data.order import Schedule
@@ -127,8 +125,12 @@ def loader_of(
         reason = options.get("reason", "asked for")
         raise InputError(f"scaled=True has no effect with loader={kind} ({reason}); give loader=crops, or leave it out")
     if kind == "folder":
+        from fastssl.data.folder import FolderLoader  # imports torchvision, for a second and more
+
         return FolderLoader(served, schedule, **options)
     if kind == "ffcv":
+        from fastssl.data.ffcv_loader import FfcvLoader  # imports FFCV, for several seconds
+
         return FfcvLoader(served, schedule, **options)
     if kind == "resident":
         return ResidentLoader(served, schedule, views=views, progress=progress, gather=gather, **options)

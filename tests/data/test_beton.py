@@ -1,11 +1,16 @@
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+import torch
+from ffcv import types
 from ffcv.fields import IntField, RGBImageField
 from ffcv.types import FieldDescType, HeaderType
 from ffcv.writer import DatasetWriter
 
+from fastssl.data import format
 from fastssl.data.arrays import array_source
 from fastssl.data.beton import BetonFile
 from fastssl.data.options import WriteOptions
@@ -206,3 +211,26 @@ def test_betons_live_where_the_variable_says(monkeypatch, tmp_path):
     for name, split in (("../x", "train"), ("x", "dev"), ("", "train")):
         with pytest.raises(InputError):
             beton_path(name, split)
+
+
+def test_tables_are_laid_out_as_ffcv_has_them():
+    assert (
+        types.HeaderType,
+        types.FieldDescType,
+        types.ALLOC_TABLE_TYPE,
+    ) == (format.HEADER_TYPE, format.FIELD_TYPE, format.ALLOCATION_TYPE)
+    assert types.get_metadata_type([RGBImageField(), IntField()]) == format.METADATA_TYPE
+    assert format.FIELDS.keys() == types.TYPE_ID_HANDLER.keys() - {255}
+    blank = np.zeros(1, types.FieldDescType)[0]["arguments"]
+    for type_id, (name, record) in format.FIELDS.items():
+        handler = types.TYPE_ID_HANDLER[type_id]
+        assert handler.__name__ == name
+        field = handler(np.dtype("u1"), ()) if name == "NDArrayField" else (
+            handler(torch.uint8, ()) if name == "TorchTensorField" else handler.from_binary(blank))  # fmt: skip
+        assert field.metadata_type == record
+
+
+def test_loaders_other_than_ffcvs_do_not_wait_for_it_to_be_imported():
+    asked = "import sys, fastssl.data.open; print(*{'ffcv', 'torchvision', 'kornia'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
