@@ -8,11 +8,9 @@ import argparse
 import json
 import os
 import random
-import select
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -37,48 +35,33 @@ def compare_files(base: Path, new: Path) -> list[dict[str, Any]]:
 
 
 def compare_commits(base: str, paths: tuple[str, ...], blocks: int) -> list[dict[str, Any]]:
-    """A process per path and library, all of them open; in each block every one has a turn, in an order of its own."""
-    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
-        tree = _checked_out(base, Path(scratch) / "base")
+    """In each block every path runs with either library, in an order of its own. A fresh process for each: where its
+    memory happens to lie makes one process faster than the next for as long as it lives."""
+    sides = [(path, side) for path in paths for side in ("base", "new")]
+    seconds: dict[tuple[str, str], list[float]] = {side: [] for side in sides}
+    with tempfile.TemporaryDirectory() as scratch:
+        trees = {"base": _checked_out(base, Path(scratch) / "base"), "new": ROOT}
         beton = _pictures(Path(scratch) / "pictures.beton")
-        sides = {(path, side): Side(path, tree if side == "base" else ROOT, beton, stack)
-                 for path in paths for side in ("base", "new")}  # fmt: skip
         shuffle = random.Random(0).shuffle
         for number in range(blocks):
-            turn = list(sides.values())
-            shuffle(turn)
-            for side in turn:
-                side.measure()
+            shuffle(sides)
+            for path, side in sides:
+                seconds[path, side].append(_measure(path, trees[side], beton))
             print(f"block {number + 1}/{blocks}", file=sys.stderr, flush=True)
-    return [paired_ratio(path, sides[path, "base"].seconds, sides[path, "new"].seconds) for path in paths]
+    return [paired_ratio(path, seconds[path, "base"], seconds[path, "new"]) for path in paths]
 
 
-class Side:
-    """One path with one library, in a process of its own that ends with `stack`."""
-
-    def __init__(self, path: str, tree: Path, beton: Path, stack: ExitStack) -> None:
-        self.path, self.seconds = path, []
-        environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-        self.process = stack.enter_context(
-            subprocess.Popen([sys.executable, str(ROOT / "benchmarks" / "hot.py"), path, str(beton)], cwd=tree,
-                             env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        )  # fmt: skip
-        stack.callback(self.process.kill)
-        self._answer()
-
-    def measure(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("again\n")
-        self.process.stdin.flush()
-        self.seconds.append(self._answer()["cpu_s_per_item"])
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        ready, _, _ = select.select([self.process.stdout], [], [], LONGEST_S)
-        line = self.process.stdout.readline() if ready else ""
-        if not line:
-            raise SystemExit(f"{self.path} gave no answer; the reason stands above")
-        return json.loads(line)
+def _measure(path: str, tree: Path, beton: Path) -> float:
+    """CPU seconds per item of one path with the library of that tree. Errors: `SystemExit` where it gives none."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    command = [sys.executable, str(ROOT / "benchmarks" / "hot.py"), path, str(beton)]
+    try:
+        done = subprocess.run(command, cwd=tree, env=environment, text=True, stdout=subprocess.PIPE, timeout=LONGEST_S)
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"{path} took longer than {LONGEST_S} s") from None
+    if done.returncode:
+        raise SystemExit(f"{path} failed; the reason stands above")
+    return float(done.stdout.split()[-1])
 
 
 def _checked_out(commit: str, tree: Path) -> Path:

@@ -74,7 +74,11 @@ def collated(samples: Iterable[tuple[list[np.ndarray], int]]) -> tuple[list[torc
     return views, torch.tensor([label for _, label in samples])
 
 
-def files(task: Task) -> list[tuple[str, int]]:
+Samples = list[tuple[str, int]]
+"""(path, label) of each file."""
+
+
+def files(task: Task) -> Samples:
     """(path, label) of every JPEG file of the set."""
     return ImageFolder(str(task.stored.folder)).samples
 

@@ -1,9 +1,11 @@
 """LitData: chunks of the same bytes, streamed from the disk by worker processes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import litdata
 
+from benchmarks.load.cases import THREADS
 from benchmarks.load.contestant import Task
 from benchmarks.load.iterated import DecodeAndCut, Iterated, collated, made_once
 
@@ -12,11 +14,16 @@ def _read(sample: tuple[str, int]) -> tuple[bytes, int]:
     return Path(sample[0]).read_bytes(), sample[1]
 
 
-def _write(home: Path, samples: list[tuple[str, int]]) -> None:
+def write(home: Path, samples: list[tuple[str, int]]) -> None:
     litdata.optimize(
-        _read, samples, str(home), chunk_bytes="16MB", num_workers=1, start_method="fork", verbose=False,
+        _read, samples, str(home), chunk_bytes="16MB", num_workers=THREADS, start_method="fork", verbose=False,
         keep_data_ordered=True,
     )  # fmt: skip
+
+
+def read_back(home: Path) -> Iterator[tuple[bytes, int]]:
+    stored = litdata.StreamingDataset(str(home), shuffle=False)
+    yield from (stored[place] for place in range(len(stored)))
 
 
 class _Views(litdata.StreamingDataset):
@@ -28,7 +35,7 @@ class _Views(litdata.StreamingDataset):
 
 
 def open_contestant(name: str, task: Task) -> Iterated:
-    dataset = _Views(str(made_once(task, "litdata", _write)), shuffle=True, drop_last=True, seed=task.seed)
+    dataset = _Views(str(made_once(task, "litdata", write)), shuffle=True, drop_last=True, seed=task.seed)
     dataset.work = DecodeAndCut(task.specs, task.seed)
     loader = litdata.StreamingDataLoader(
         dataset, batch_size=task.batch, num_workers=task.threads, prefetch_factor=2, collate_fn=collated,

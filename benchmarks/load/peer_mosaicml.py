@@ -1,5 +1,6 @@
 """MosaicML Streaming: MDS shards on the local disk, read by worker processes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from streaming import MDSWriter, StreamingDataset
@@ -9,10 +10,16 @@ from benchmarks.load.contestant import Task
 from benchmarks.load.iterated import DecodeAndCut, Iterated, collated, made_once
 
 
-def _write(home: Path, samples: list[tuple[str, int]]) -> None:
+def write(home: Path, samples: list[tuple[str, int]]) -> None:
     with MDSWriter(out=str(home), columns={"image": "bytes", "label": "int"}) as out:
         for path, label in samples:
             out.write({"image": Path(path).read_bytes(), "label": label})
+
+
+def read_back(home: Path) -> Iterator[tuple[bytes, int]]:
+    stored = StreamingDataset(local=str(home), shuffle=False, batch_size=1)
+    for place in range(len(stored)):
+        yield stored[place]["image"], stored[place]["label"]
 
 
 class _Views(StreamingDataset):
@@ -24,7 +31,7 @@ class _Views(StreamingDataset):
 
 
 def open_contestant(name: str, task: Task) -> Iterated:
-    home = made_once(task, "mds", _write)
+    home = made_once(task, "mds", write)
     dataset = _Views(local=str(home), shuffle=True, batch_size=task.batch, shuffle_seed=task.seed)
     dataset.work = DecodeAndCut(task.specs, task.seed)
     loader = DataLoader(

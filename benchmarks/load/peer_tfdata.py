@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from math import log
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -12,6 +13,26 @@ from benchmarks.load.contestant import Task
 from benchmarks.load.draws import ATTEMPTS
 from benchmarks.load.iterated import Iterated, files
 from fastssl.views import ViewSpec
+
+SHARDS = 8
+
+
+def write(home: Path, samples: list[tuple[str, int]]) -> None:
+    """TFRecord shards, for the benchmark of the writers; the loader below reads files."""
+    home.mkdir(parents=True)
+    for shard in range(SHARDS):
+        with tf.io.TFRecordWriter(str(home / f"{shard:02d}.tfrecord")) as out:
+            for path, label in samples[shard::SHARDS]:
+                image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[Path(path).read_bytes()]))
+                number = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
+                features = tf.train.Features(feature={"image": image, "label": number})
+                out.write(tf.train.Example(features=features).SerializeToString())
+
+
+def read_back(home: Path) -> Iterator[tuple[bytes, int]]:
+    for record in tf.data.TFRecordDataset([str(path) for path in sorted(home.glob("*.tfrecord"))]):
+        found = tf.train.Example.FromString(record.numpy()).features.feature
+        yield found["image"].bytes_list.value[0], found["label"].int64_list.value[0]
 
 
 def open_contestant(name: str, task: Task) -> Iterated:

@@ -1,5 +1,6 @@
 """WebDataset: tar shards, shuffled in their order and through a buffer, read by worker processes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import webdataset as wds
@@ -10,7 +11,7 @@ from benchmarks.load.iterated import DecodeAndCut, Iterated, collated, made_once
 SHARDS = 8
 
 
-def _write(home: Path, samples: list[tuple[str, int]]) -> None:
+def write(home: Path, samples: list[tuple[str, int]]) -> None:
     home.mkdir(parents=True)
     for shard in range(SHARDS):
         with wds.TarWriter(str(home / f"{shard:02d}.tar")) as tar:
@@ -18,8 +19,13 @@ def _write(home: Path, samples: list[tuple[str, int]]) -> None:
                 tar.write({"__key__": f"{number:06d}", "jpg": Path(path).read_bytes(), "cls": label})
 
 
+def read_back(home: Path) -> Iterator[tuple[bytes, int]]:
+    for sample in wds.WebDataset([str(path) for path in sorted(home.glob("*.tar"))], shardshuffle=False):
+        yield sample["jpg"], int(sample["cls"])
+
+
 def open_contestant(name: str, task: Task) -> Iterated:
-    home, work = made_once(task, "wds", _write), DecodeAndCut(task.specs, task.seed)
+    home, work = made_once(task, "wds", write), DecodeAndCut(task.specs, task.seed)
     shards = [str(path) for path in sorted(home.glob("*.tar"))]
     pipeline = (
         wds.WebDataset(shards, shardshuffle=SHARDS, seed=task.seed)

@@ -17,8 +17,8 @@ from typing import Any
 from fastssl.errors import InputError
 
 SCHEMA = 1
-SCOPES = ("decode", "augment", "h2d", "train_step", "loss")
-"""`loss`: a loss alone, forward and backward, which is a part of a training step."""
+SCOPES = ("decode", "augment", "h2d", "train_step", "loss", "write")
+"""`loss`: a loss alone, forward and backward, which is a part of a step; `write`: images to a training file."""
 OUTCOMES = ("ok", "wrong", "failed", "timeout")
 """`wrong`: the output broke the contract that was checked before timing; such a record carries no samples."""
 

@@ -1,0 +1,1 @@
+"""Benchmark of the writers: a folder of JPEGs becomes a training file."""

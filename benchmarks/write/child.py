@@ -1,0 +1,50 @@
+"""One turn of a writer, in a process of its own: `python -m benchmarks.write.child WRITER FOLDER HOME [--check]`.
+
+Prints one JSON line: seconds from the first file read to the last byte synced to the disk (importing left out), CPU
+seconds with those of its workers, bytes written; with --check what is wrong with it instead.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from torchvision.datasets import ImageFolder
+
+from benchmarks.load.processes import cpu_s
+from benchmarks.write.checks import breaches
+from benchmarks.write.writers import WRITERS
+
+
+def main() -> None:
+    name, folder, home, *more = sys.argv[1:]
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a writer prints is no answer
+    answers.write(json.dumps(_answer(name, folder, Path(home), bool(more))) + "\n")
+    answers.flush()
+    os._exit(0)  # some writers' threads never end
+
+
+def _answer(name: str, folder: str, home: Path, check: bool) -> dict[str, Any]:
+    samples = ImageFolder(folder).samples
+    try:
+        write, read = WRITERS[name].functions()
+        started, spent = time.perf_counter(), -cpu_s()
+        write(home, samples)
+        files = [path for path in home.rglob("*") if path.is_file()]
+        for path in files:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        wall_s, spent = time.perf_counter() - started, spent + cpu_s()
+        if check:
+            return {"wrong": breaches(samples, read(home), WRITERS[name].keeps)}
+    except Exception as error:  # a writer's crash is a result of the campaign
+        return {"failed": f"{type(error).__name__}: {error}".split("\n")[0][:300]}
+    size = sum(path.stat().st_size for path in files)
+    return {"wall_s": wall_s, "cpu_s": spent, "bytes": size, "images": len(samples)}
+
+
+if __name__ == "__main__":
+    main()
