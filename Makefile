@@ -4,6 +4,7 @@ VENV   := .venv
 RUN    := $(VENV)/bin/
 DATASET ?= demo
 ARGS   ?=
+PEERS  ?=
 # beartype checks shapes and types where tensors flow; it breaks torch.compile, so those tests run on their own, first.
 CHECKED := --jaxtyping-packages=fastssl.methods,fastssl.augment,fastssl.models,fastssl.optim,fastssl.kernels,shapecheck.check
 ALWAYS := not gpu and not network
@@ -12,7 +13,7 @@ WORKERS ?= 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint beton bench bench-load bench-losses bench-probes page plots clean
+.PHONY: help setup demo test test-all lint beton peers bench bench-quick bench-load bench-losses bench-probes page plots clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +42,15 @@ lint: setup  ## ruff, pyright, import contracts
 beton: setup  ## write a dataset: make beton DATASET=cifar10 ARGS="--root DIR"
 	$(RUN)fastssl beton write $(DATASET) $(ARGS)
 
+bench-quick: setup  ## the loaders beside three peers and the ceiling, all installed, in ten minutes
+	$(RUN)python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
+	$(RUN)python -m benchmarks.envs webdataset turbojpeg spdl
+	$(RUN)fastssl bench load --quick
+
+peers: setup  ## the loaders' peers, each in an environment of its own: make peers PEERS="webdataset dali"
+	$(RUN)python -m pip install -q --disable-pip-version-check -c constraints.txt --group bench
+	$(RUN)python -m benchmarks.envs $(PEERS)
+
 bench: setup  ## time the augmentation beside its peers: make bench ARGS="--quick"
 	$(RUN)python -m benchmarks $(ARGS)
 
@@ -65,4 +75,4 @@ plots: setup  ## redraw every figure and table from the committed records
 	$(RUN)python tools/plots.py
 
 clean:  ## remove the environment and everything generated that git does not keep
-	rm -rf $(VENV) .venv-peers build dist runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers .peers build dist runs .pytest_cache .ruff_cache

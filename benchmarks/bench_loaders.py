@@ -23,8 +23,8 @@ from fastssl.telemetry.records import append_record
 
 QUICK = ("jpeg-2x224",)
 NOT_QUICK = ("crops, plain", "opencv workers", "torchvision v2", "huffman", "images",
-             *(name for name in MORE_PEERS if name not in ("turbojpeg", "webdataset")))  # fmt: skip
-"""What a look leaves out. The two peers that stay are installed in seconds."""
+             *(name for name in MORE_PEERS if name not in ("turbojpeg", "webdataset", "spdl")))  # fmt: skip
+"""What a look leaves out. The three peers that stay are installed in seconds."""
 LEAST_BLOCKS = 6
 
 

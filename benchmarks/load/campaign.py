@@ -18,6 +18,8 @@ from benchmarks.load.stored import Cache, StoredSet
 STEADY = 0.1
 """Warm-up ends when a block costs within this share of the one before."""
 MOST_WARMUP = 3
+MOST_STAYED = 0.05
+"""Share of the file that may still be in the page cache when it counts as cold."""
 CHECKED_AT_ONCE, LONGEST = 2, "ffcv"
 """The one whose check compiles longest begins, so that the others' go on beside it."""
 
@@ -46,6 +48,9 @@ class Entry:
     first_batch_s: float = 0.0
     warmup_blocks: int = 0
     images_per_block: int = 0
+    cool: Callable[[], float] | None = None
+    """Empties the page cache of the files before a block; returns the share that stayed."""
+    stayed: list[float] = field(default_factory=list)
     private_bytes: int = 0
     base_bytes: int = 0
     wall_s: list[float] = field(default_factory=list)
@@ -63,6 +68,10 @@ class Entry:
 
     def block(self) -> None:
         """Times one block."""
+        if self.cool is not None:
+            self.stayed.append(self.cool())
+            if self.stayed[-1] > MOST_STAYED:
+                raise Stopped("failed", f"{self.stayed[-1]:.0%} of the file would not leave the page cache")
         answer = self.ask("block")
         self.images_per_block = answer["images"]
         self.wall_s.append(answer["wall_s"] / answer["images"])
@@ -86,6 +95,9 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
                 )
             )
         say(case, "checked")
+        if case.cold:
+            for entry in entries:
+                entry.cool = lambda: _cool(entries, stored)
         for step in (_open, _warm_up):
             _each(entries, step)
         say(case, "opened and warm")
@@ -155,6 +167,14 @@ def _time(entries: list[Entry], extent: Extent) -> None:
         shuffle(turn)
         _each(turn, Entry.block)
         say(entries[0].case, f"block {number} of {extent.blocks}")
+
+
+def _cool(entries: list[Entry], stored: StoredSet) -> float:
+    """A page that any of them has mapped would stay."""
+    for entry in entries:
+        if entry.fine and entry.handle is not None:
+            entry.ask("let_go")
+    return stored.cool()
 
 
 def _weigh(entry: Entry) -> None:

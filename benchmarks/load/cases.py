@@ -18,11 +18,13 @@ THREADS = 2
 OWN = ("crops", "crops, plain")
 """This library's loader that cuts the views, and the same without its compiled code."""
 JPEG_PEERS = ("threads", "opencv workers", "ffcv", "torchvision PIL", "torchvision v2")
-MORE_PEERS = ("turbojpeg", "spdl", "grain", "dali", "tf.data", "webdataset", "litdata", "mosaicml", "hf datasets",
-              "lightly", "stable-pretraining", "solo-learn style")  # fmt: skip
+MORE_PEERS = ("ffcv, shared decode", "turbojpeg", "spdl", "grain", "dali", "tf.data", "webdataset", "litdata",
+              "mosaicml", "hf datasets", "lightly", "stable-pretraining", "solo-learn style")  # fmt: skip
 """Measured where most people are: two views of 224 px from JPEGs."""
 CURVE = ("crops", "images", "threads", "ffcv", "decode")
 """Who is measured at other numbers of views, too (FFCV not at eight, where it takes minutes to compile)."""
+COLD = ("crops", "threads", "ffcv")
+"""Who is measured with the files out of the page cache: those who read the very beton, and one who reads files."""
 DECODE_ONLY = ("images",)
 """Decodes, and leaves the views to a GPU: another scope, which shares no table with the others."""
 CEILINGS = ("decode", "huffman", "copy")
@@ -43,6 +45,9 @@ class Case:
     batch: int
     contestants: tuple[str, ...]
     threads: int = THREADS
+    cold: bool = False
+    """Before each block the files leave the page cache, as if they were far larger than memory: nothing that an epoch
+    has read is still there in the next."""
 
 
 def view(size: int, scale: tuple[float, float] = (0.08, 1.0)) -> ViewSpec:
@@ -68,6 +73,8 @@ def cases() -> dict[str, Case]:
         Case("raw-256-2x224", "raw-256", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("raw-500-2x224", "raw-500", (view(224),) * 2, 256, (*OWN, "threads", "ffcv", "copy")),
         Case("cifar-2x32", "raw-32", (view(32),) * 2, 512, (*OWN, "threads", "ffcv", "torchvision PIL", "copy")),
+        Case("jpeg-2x224-cold", "jpeg-500", (view(224),) * 2, 256, (*COLD, "torchvision PIL", "decode"), cold=True),
+        Case("raw-500-2x224-cold", "raw-500", (view(224),) * 2, 256, (*COLD, "copy"), cold=True),
         *(Case(f"jpeg-{views}x224", "jpeg-500", (view(224),) * views, 256, CURVE) for views in (1, 4)),
         *(Case(f"jpeg-2x{size}", "jpeg-500", (view(size),) * 2, 256, CURVE) for size in (96, 160)),
         Case("jpeg-8x224", "jpeg-500", (view(224),) * 8, 256, tuple(name for name in CURVE if name != "ffcv")),

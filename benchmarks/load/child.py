@@ -4,9 +4,11 @@ Its first line of input says what it is for; each further line is a command, ans
 what the contestant needs), `check`, `open` (first batch and first block included), `block`. It ends with its input.
 """
 
+import ctypes
 import dataclasses
 import gc
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -68,6 +70,16 @@ class Child:
             pass
         self.blocks = 1
         return {"first_batch_s": first_batch_s, "threads": threads, "regime": opened.regime}
+
+    def let_go(self) -> dict[str, Any]:
+        """Unmaps the pages of the stored set (they come back when they are touched): the page cache keeps what is
+        mapped, whatever it is asked."""
+        beton, library = str(self.task.stored.beton.resolve()), ctypes.CDLL(None, use_errno=True)
+        for line in Path("/proc/self/maps").read_text().splitlines():
+            if line.endswith(beton):
+                begin, end = (int(edge, 16) for edge in line.split()[0].split("-"))
+                library.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
+        return {}
 
     def block(self) -> dict[str, Any]:
         """Wall and CPU seconds of one block, its processes' together, and the images that it delivered."""

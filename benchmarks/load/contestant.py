@@ -15,6 +15,7 @@ MODULES = {
     "crops, plain": "ours",
     "images": "ours",
     "ffcv": "ffcv_stock",
+    "ffcv, shared decode": "ffcv_shared",
     "threads": "threads",
     "opencv workers": "workers",
     "torchvision PIL": "workers",

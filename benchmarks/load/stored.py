@@ -1,5 +1,8 @@
 """The stored sets of a campaign, and the ramps that crops are read back from; written once into a cache folder."""
 
+import ctypes
+import mmap
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,10 +39,27 @@ class StoredSet:
 
     def warm(self) -> None:
         """Reads the files once, so that every contestant finds them in the page cache."""
-        for path in [self.beton, *self.folder.rglob("*.jpg")]:
+        for path in self._files():
             with path.open("rb") as file:
                 while file.read(1 << 20):
                     pass
+
+    def cool(self) -> float:
+        """Asks for the files to leave the page cache; returns the share of the beton that is still there."""
+        for path in self._files():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())  # what is not on the disk yet cannot leave
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        with self.beton.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            content = np.frombuffer(mapped, np.uint8)
+            there = np.zeros(-(-len(content) // mmap.PAGESIZE), np.uint8)
+            given = ctypes.c_void_p(content.ctypes.data), ctypes.c_size_t(len(content))
+            failed = ctypes.CDLL(None).mincore(*given, ctypes.c_void_p(there.ctypes.data))
+            del content
+        return 1.0 if failed else float((there & 1).mean())
+
+    def _files(self) -> list[Path]:
+        return [self.beton, *self.folder.rglob("*.jpg")]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ def record_of(entry: Entry, quick: bool) -> dict[str, Any]:
         "images_per_block": entry.images_per_block,
     }  # fmt: skip
     metrics = {"first_batch_s": entry.first_batch_s, "private_bytes": entry.private_bytes} if entry.fine else {}
+    if entry.stayed and entry.fine:
+        metrics["still_cached_share"] = max(entry.stayed)
     return new_record(
         suite="load",
         case=facts,
@@ -37,7 +39,7 @@ def record_of(entry: Entry, quick: bool) -> dict[str, Any]:
         budget={**UNKNOWN, "views": images * len(case.specs), "images": images},
         metrics=metrics,
         dataset={"id": _name(beton), "fingerprint": _fingerprint(beton)},
-        page_cache="warm",
+        page_cache="cold" if case.cold else "warm",
     )
 
 

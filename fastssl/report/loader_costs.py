@@ -44,6 +44,7 @@ COLUMNS: dict[str, Any] = {
     "wall": pl.List(pl.Float64),
     "first_batch_s": pl.Float64,
     "private_bytes": pl.Float64,
+    "page_cache": pl.String,
     "quick": pl.Boolean,
     "device": pl.String,
     "day": pl.String,
@@ -80,6 +81,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
         **{key: case[key] for key in ("num_images", "image_bytes", "quick")},
         **{key: record["metrics"].get(key) for key in ("first_batch_s", "private_bytes")},
         "outcome": record["outcome"],
+        "page_cache": record["host"]["page_cache"],
         "mode": case["stored"]["mode"],
         "max_side": case["stored"]["max_side"],
         "dataset": record["dataset"]["id"],
@@ -97,8 +99,8 @@ def curve_of(frame: pl.DataFrame, contestant: str) -> list[tuple[int, list[float
 
 
 def curve_cases(frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of the cases `jpeg-<views>x<size>` with one size of view."""
-    return frame.filter(pl.col("case").str.contains(r"^jpeg-\d+x\d+$"))
+    """Rows of the cases `jpeg-<views>x224`."""
+    return frame.filter(pl.col("case").str.contains(r"^jpeg-\d+x224$"))
 
 
 def only_for_curve(case: pl.DataFrame) -> bool:

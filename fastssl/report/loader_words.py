@@ -15,6 +15,18 @@ LABELS = {
     "crops, plain": "ours: crops, C not compiled",
     "images": "ours: images",
     "ffcv": "FFCV",
+    "ffcv, shared decode": "FFCV, one decode for all views",
+    "turbojpeg": "PyTurboJPEG, Python threads",
+    "webdataset": "WebDataset",
+    "litdata": "LitData",
+    "mosaicml": "MosaicML Streaming",
+    "spdl": "SPDL",
+    "dali": "DALI, on the CPU",
+    "grain": "Grain",
+    "hf datasets": "Hugging Face datasets",
+    "stable-pretraining": "stable-pretraining's own",
+    "lightly": "lightly's own",
+    "solo-learn style": "as solo-learn does it",
     "threads": "decode once, Python threads",
     "opencv workers": "OpenCV, DataLoader",
     "torchvision PIL": "torchvision PIL, DataLoader",
@@ -23,6 +35,7 @@ LABELS = {
     "huffman": "libjpeg-turbo, Huffman decoding alone (ceiling)",
     "copy": "memory copy (ceiling)",
 }
+USUAL_THREADS = 2
 SMALL_S = 1e-4
 """Below it, per image, a table counts microseconds."""
 
@@ -37,7 +50,10 @@ def case_name(case: pl.DataFrame) -> str:
     row = case.row(0, named=True)
     size = f"{row['image_bytes'] / 1e3:.0f} kB"
     source = f"JPEGs of {size}" if row["mode"] == "jpg" else f"raw pixels, {size} an image"
-    return f"{count_views(row['sizes'])} from {source}"
+    cold = ", out of the page cache" if row["page_cache"] == "cold" else ""
+    threads = "" if row["threads_requested"] == USUAL_THREADS else f", {row['threads_requested']} thread"
+    more = "s" * (row["threads_requested"] > 1) if threads else ""
+    return f"{count_views(row['sizes'])} from {source}{cold}{threads}{more}"
 
 
 def unit(rows: Sequence[dict[str, Any]]) -> tuple[str, float]:
