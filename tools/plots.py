@@ -1,15 +1,15 @@
-"""Redraws every committed figure, and the tables of the README and of docs/, from the committed records.
+"""Redraws every committed figure, and the tables of the READMEs and of docs/, from the committed records.
 
 python tools/plots.py            # rewrite results/figures/ and the tables
 python tools/plots.py --check    # exit 1 if a table or a figure is stale
 
-A document holds `<!-- table: CAMPAIGN -->` ... `<!-- end: CAMPAIGN -->` for the budget table of one training campaign
-(its path below results/, without ending), `<!-- table: method KIND -->` ... for what one method reached in all of them,
-`<!-- table: augment -->` ... for every benchmark of the augmentation, `<!-- table: load -->` ... for every benchmark of
-the loaders, with its figure, `<!-- table: losses -->` ... for every benchmark of the losses,
-`<!-- table: probes -->` ... for every benchmark of the probes, or
-`<!-- table: toy -->` ... for the known-spectrum toy beside its reference. Made from the code are
-`<!-- table: methods -->` ... for all methods and `<!-- table: recipes KIND -->` ... for the recipes of one.
+A document holds `<!-- table: NAME -->` ... `<!-- end: NAME -->`, and what is between them is made anew. NAME is
+
+- the path of a training campaign below results/, without ending: its budget table;
+- `method KIND`: what one method reached in all of them; `methods`: all methods; `recipes KIND`: the recipes of one;
+- `augment`, `load`, `step`, `write`, `losses`, `probes`: every campaign of that benchmark, with its figures;
+- `cost-model`: what an image costs in parts, and which machine that asks for;
+- `toy`: the known-spectrum toy beside its reference.
 """
 
 import argparse
@@ -18,7 +18,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -26,8 +27,13 @@ import polars as pl
 from fastssl.methods.cards import method_cards
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
+from fastssl.report.bench_figures import has_bars, loader_bars, model_curves, step_bars
+from fastssl.report.cost_model import can_fit
+from fastssl.report.cost_model_tables import growth_of, model_tables
 from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu_tables
 from fastssl.report.costs import SUITE, load_timings
+from fastssl.report.feed_costs import SUITE as STEP
+from fastssl.report.feed_costs import load_steps, step_tables
 from fastssl.report.figures import budget_csv, budget_figure
 from fastssl.report.load import load_runs
 from fastssl.report.loader_costs import SUITE as LOAD
@@ -43,6 +49,8 @@ from fastssl.report.probe_costs import probe_costs
 from fastssl.report.tables import budget_table
 from fastssl.report.toy_tables import SUITE as TOY
 from fastssl.report.toy_tables import load_toys, toy_tables
+from fastssl.report.write_costs import SUITE as WRITE
+from fastssl.report.write_costs import load_writes, write_tables
 from fastssl.telemetry.files import write_atomically
 from fastssl.telemetry.reading import read_records
 
@@ -66,7 +74,8 @@ def campaigns(results: Path, suite: str) -> list[Path]:
 
 
 def documents(root: Path) -> list[Path]:
-    return [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    named = [root / "README.md", root / "benchmarks" / "README.md"]
+    return [*(path for path in named if path.is_file()), *sorted((root / "docs").rglob("*.md"))]
 
 
 def load(path: Path, results: Path) -> pl.DataFrame:
@@ -89,6 +98,12 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = augment_text(results)
         elif name == LOAD:
             body = loader_text(results, folder)
+        elif name == STEP:
+            body = step_text(results, folder)
+        elif name == WRITE:
+            body = write_text(results)
+        elif name == "cost-model":
+            body = cost_model_text(results, folder)
         elif name == LOSSES:
             body = loss_text(results)
         elif name == PROBES:
@@ -155,11 +170,39 @@ def loader_text(results: Path, folder: Path) -> str:
     """Every campaign of the loaders under a heading of its own, with its curve over the number of views."""
     parts = []
     for path in campaigns(results, LOAD):
-        frame = load_loaders([path])
-        parts += _section(f"{path.parent.name}, {path.stem}", loader_tables(frame))
-        if has_curve(frame):
-            drawn = os.path.relpath(figure_path(path, results), folder)
-            parts.append(f"![CPU time per source image against the number of views]({drawn}.svg)")
+        parts += _section(f"{path.parent.name}, {path.stem}", loader_tables(load_loaders([path])))
+        parts += pictures(path, results, folder)
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def step_text(results: Path, folder: Path) -> str:
+    """Every campaign of the steps under a heading of its own, with its bars."""
+    parts = []
+    for path in campaigns(results, STEP):
+        parts += _section(f"{path.parent.name}, {path.stem}", step_tables(load_steps([path])))
+        parts += pictures(path, results, folder)
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def write_text(results: Path) -> str:
+    """Every campaign of the writers under a heading of its own."""
+    parts = []
+    for path in campaigns(results, WRITE):
+        parts += _section(f"{path.parent.name}, {path.stem}", write_tables(load_writes([path])))
+    return "\n\n".join(parts or [UNMEASURED])
+
+
+def cost_model_text(results: Path, folder: Path) -> str:
+    """The model of each campaign that it can be fitted to. What the steps want is told by every campaign of them on a
+    GPU; how the cores get in one another's way, by the campaign over most threads."""
+    loads = campaigns(results, LOAD)
+    steps = load_steps(paths) if (paths := campaigns(results, STEP)) else None
+    growth = max((growth_of(load_loaders([path])) for path in loads), default=(1.0, ""))
+    parts = []
+    for path in loads:
+        if can_fit(frame := load_loaders([path])):
+            parts += _section(f"{path.parent.name}, {path.stem}", model_tables(frame, steps, growth))
+            parts += pictures(path, results, folder)
     return "\n\n".join(parts or [UNMEASURED])
 
 
@@ -195,13 +238,52 @@ def figure_path(records: Path, results: Path) -> Path:
     return results / "figures" / f"{suite}-{machine}-{records.stem}"
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that a campaign of the suite gets, where `has` says that it holds what is drawn."""
+
+    suite: str
+    load: Callable[[list[Path]], pl.DataFrame]
+    has: Callable[[pl.DataFrame], bool]
+    draw: Callable[[pl.DataFrame, Path], list[Path]]
+    ending: str
+    words: str
+
+    def out(self, path: Path, results: Path) -> Path:
+        drawn = figure_path(path, results)
+        return drawn.with_name(f"{drawn.name}{self.ending}")
+
+
+DRAWINGS = (
+    Drawing(LOAD, load_loaders, has_curve, views_figure, "", "CPU time per source image against the number of views"),
+    Drawing(LOAD, load_loaders, has_bars, loader_bars, "-bars", "CPU time per source image, by loader"),
+    Drawing(LOAD, load_loaders, can_fit, model_curves, "-parts", "What an image costs one core, in parts"),
+    Drawing(STEP, load_steps, lambda frame: True, step_bars, "", "Training fed by each loader"),
+)
+
+
+def drawings(results: Path) -> Iterator[tuple[Drawing, Path, pl.DataFrame]]:
+    """Every figure beside those of training runs: its campaign, and what that holds."""
+    for suite in dict.fromkeys(drawing.suite for drawing in DRAWINGS):
+        for path in campaigns(results, suite):
+            for drawing in DRAWINGS:
+                if drawing.suite == suite and drawing.has(frame := drawing.load([path])):
+                    yield drawing, path, frame
+
+
+def pictures(campaign: Path, results: Path, folder: Path) -> list[str]:
+    """The campaign's figures, as a document in `folder` shows them."""
+    found = [drawing for drawing, path, _ in drawings(results) if path == campaign]
+    return [f"![{one.words}]({os.path.relpath(one.out(campaign, results), folder)}.svg)" for one in found]
+
+
 def _section(heading: str, tables: list[CostTable]) -> list[str]:
     return [f"## {heading}", *(f"**{table.title}**\n\n{table.markdown()}" for table in tables)]
 
 
 DRAWN_BY = (
     *("figures", "intervals", "labels", "load", "arms", "statistics", "student", "units"),
-    *("loader_figure", "loader_costs", "loader_words", "costs"),
+    *("loader_figure", "loader_costs", "loader_words", "costs", "bench_figures", "cost_model", "feed_costs"),
 )
 """Modules of `fastssl.report` that decide how a figure looks."""
 
@@ -213,13 +295,12 @@ def fingerprints(results: Path) -> dict[str, str]:
     """
     code = b"".join((ROOT / "fastssl" / "report" / f"{name}.py").read_bytes() for name in DRAWN_BY)
     found = {}
-    for suite in ("train", LOAD):
-        for path in campaigns(results, suite):
-            if suite == LOAD and not has_curve(load_loaders([path])):
-                continue
-            name = str(path.relative_to(results).with_suffix(""))
-            content = path.read_bytes() + LABELS.get(name, "").encode() + code
-            found[figure_path(path, results).name] = hashlib.sha256(content).hexdigest()
+    for path in campaigns(results, "train"):
+        name = str(path.relative_to(results).with_suffix(""))
+        content = path.read_bytes() + LABELS.get(name, "").encode() + code
+        found[figure_path(path, results).name] = hashlib.sha256(content).hexdigest()
+    for drawing, path, _ in drawings(results):
+        found[drawing.out(path, results).name] = hashlib.sha256(path.read_bytes() + code).hexdigest()
     return found
 
 
@@ -261,10 +342,9 @@ def main() -> int:
         frame, out = load(path, results), figure_path(path, results)
         for file in (*budget_figure(frame, out), budget_csv(frame, out)):
             print(f"wrote {file.relative_to(root)}")
-    for path in campaigns(results, LOAD):
-        if has_curve(frame := load_loaders([path])):
-            for file in views_figure(frame, figure_path(path, results)):
-                print(f"wrote {file.relative_to(root)}")
+    for drawing, path, frame in drawings(results):
+        for file in drawing.draw(frame, drawing.out(path, results)):
+            print(f"wrote {file.relative_to(root)}")
     manifest = json.dumps(fingerprints(results), indent=1, sort_keys=True) + "\n"
     write_atomically(results / "figures" / MANIFEST, manifest.encode())
     for path in stale:

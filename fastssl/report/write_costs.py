@@ -60,6 +60,10 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def label(contestant: str) -> str:
+    return LABELS.get(contestant, contestant)
+
+
 def write_tables(frame: pl.DataFrame) -> list[CostTable]:
     """One per machine, the fastest first; what was not measured comes last, with the reason."""
     return [_table(part) for part in frame.partition_by("case", "device", maintain_order=True)]
@@ -70,8 +74,7 @@ def _table(case: pl.DataFrame) -> CostTable:
     measured = sorted((row for row in rows if row["outcome"] == "ok"), key=lambda row: statistics.median(row["wall"]))
     header = ("writer", "seconds", "CPU seconds", "CPU time over ours", "MB")
     body = [_cells(row, ours) for row in measured]
-    body += [(why_not(row, LABELS.get(row["contestant"], row["contestant"])), "", "", "", "") for row in rows
-             if row["outcome"] != "ok"]  # fmt: skip
+    body += [(why_not(row, label), "", "", "", "") for row in rows if row["outcome"] != "ok"]
     first = case.row(0, named=True)
     counts = " or ".join(map(str, sorted({len(blocks) for blocks in case["blocks"].to_list() if len(blocks)})))
     note = " ".join([
@@ -89,6 +92,11 @@ def _table(case: pl.DataFrame) -> CostTable:
 def _cells(row: dict[str, Any], ours: dict[str, Any] | None) -> tuple[str, ...]:
     scaled = lambda values: spread(median_and_interval([PER * value for value in values]), digits)
     ratio = "" if ours is None else spread(ratio_and_interval(row["blocks"], ours["blocks"]), digits, " times")
-    name = LABELS.get(row["contestant"], row["contestant"])
     over = "" if row["contestant"] == OWN else ratio
-    return name, scaled(row["wall"]), scaled(row["blocks"]), over, digits(PER * row["bytes_per_image"] / 1e6)
+    return (
+        label(row["contestant"]),
+        scaled(row["wall"]),
+        scaled(row["blocks"]),
+        over,
+        digits(PER * row["bytes_per_image"] / 1e6),
+    )
