@@ -17,6 +17,7 @@ from fastssl.report.figures import CEILING, INK, PALETTE, QUIET, STYLE, save_fig
 from fastssl.report.loader_costs import CEILINGS, DECODE_ONLY, FIRST_CEILINGS, OWN
 
 OURS, PEER = PALETTE[0], "#B8B8B8"
+STAGES = ("#D9D9D9", "#A9CCE3", "#F5CBA7")
 WIDTH, BAR, ABOVE, BELOW, LEFT = 8.6, 0.27, 0.95, 0.55, 0.33
 """Inches; the last is the share of the width that names take."""
 LEAST_BARS = 4
@@ -79,23 +80,19 @@ def model_curves(frame: pl.DataFrame, out: Path) -> list[Path]:
     constants, points = fit(frame)
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 3.9), dpi=200)
-        panels = (
-            (
-                figure.add_axes((0.08, 0.14, 0.4, 0.64)),
-                "views of 224 px",
-                {p.views: p for p in points if p.size == 224},
-            ),
-            (figure.add_axes((0.57, 0.14, 0.4, 0.64)), "2 views, px", {p.size: p for p in points if p.views == 2}),
+        axes = [figure.add_axes((left, 0.14, 0.4, 0.64)) for left in (0.08, 0.57)]
+        curves = (
+            ("views of 224 px", {p.views: p for p in points if p.size == 224}),
+            ("2 views, px", {p.size: p for p in points if p.views == 2}),
         )
-        for axis, name, by_place in panels:
+        for axis, (name, by_place) in zip(axes, curves):
             found = sorted(by_place.items())
             at = [place for place, _ in found]
             parts = [constants.parts(point.views, point.size) for _, point in found]
             stacked = [[1e3 * part[stage] for part in parts] for stage in parts[0]]
-            axis.stackplot(at, stacked, colors=("#D9D9D9", "#A9CCE3", "#F5CBA7"), labels=list(parts[0]), zorder=1)
-            axis.plot(
-                at, [1e3 * point.measured_s for _, point in found], "o", color=INK, ms=5, label="measured", zorder=3
-            )
+            axis.stackplot(at, stacked, colors=STAGES, labels=list(parts[0]), zorder=1)
+            measured = [1e3 * point.measured_s for _, point in found]
+            axis.plot(at, measured, "o", color=INK, ms=5, label="measured", zorder=3)
             axis.set_xlabel(name)
             axis.set_ylim(bottom=0)
             axis.set_xticks(at)

@@ -86,3 +86,33 @@ def write(tmp_path):
         return tmp_path / name
 
     return to_file
+
+
+@pytest.fixture
+def feeds():
+    """Six steady blocks of steps of a ResNet-50 on a GPU: 1,000 images/s alone, 98 % of it fed by `crops`."""
+    shares = {"model only": 1.0, "crops": 0.98, "torchvision": 0.05, "nvjpeg": None}
+    return [_feed(name, share) for name, share in shares.items()]
+
+
+def _feed(name, share):
+    samples = [1e-3 / share] * 6 if share else []
+    facts = {
+        "name": "resnet50-224", "contestant": name, "quick": False, "reason": "" if share else "no decoder",
+        "regime": f"regime of {name}", "arch": "resnet50", "size": 224, "batch": 256, "views": 2, "precision": "bf16",
+        "backend": "fused", "threads": 16, "threads_requested": 16, "steps_per_block": 10,
+    }  # fmt: skip
+    metrics = {"waited_share": 0.02} if share else {}
+    if name == "model only":
+        metrics |= {"step_flops": 100e12 * 0.256, "matrix_flops_per_s": 200e12, "copy_bytes_per_s": 4e12,
+                    "h2d_bytes_per_s": 50e9, "augment_s": 2e-3, "forward_s": 30e-3, "loss_s": 1e-3,
+                    "backward_s": 60e-3, "optimiser_s": 1e-3, "peak_bytes": 8e9}  # fmt: skip
+    clock = {"compile_s": 1.0, "data_s": 0.0, "train_s": 0.0, "eval_s": 0.0, "checkpoint_s": 0.0, "world_size": 1,
+             "device": "cpu"}  # fmt: skip
+    record = new_record(
+        suite="step", case=facts, scope=["train_step"], samples=samples, unit="s_per_image" if samples else "",
+        outcome="ok" if share else "failed", clock=clock, metrics=metrics,
+        budget={"gpu_h": None, "views": 512, "images": 256, "steps": 1, "flops": None, "joules": None},
+        dataset={"id": "photographs", "fingerprint": "ab"},
+    )  # fmt: skip
+    return {**record, "device": {"kind": "cuda", "name": "NVIDIA H200", "count": 1, "memory_bytes": 141 << 30}}
