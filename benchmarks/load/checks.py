@@ -18,8 +18,8 @@ PROBE_BATCH = 64
 NUM_COMPARED = 24
 """Images of the first batch whose views are compared with torchvision's."""
 ONE_LEVEL, ROUGHLY = 1.01, 8.0
-"""Of 255: how far a view may be from torchvision's antialiased one, and the mean of an eighth of its side if it is not
-antialiased."""
+"""Of 255: how far a view may be from torchvision's antialiased one, and the mean of an eighth of the side of one of 224
+px if it is not antialiased."""
 FLAT = 2
 """Levels between a view's darkest and brightest value, below which it shows nothing: a failed decode, as zeros."""
 MOST_FLAT = 0.02
@@ -176,8 +176,14 @@ def _view_breaches(batch: Delivered, beton: BetonFile, antialiased: bool) -> Ite
         for v, view in enumerate(batch.views):
             got = channels_last(view)[place].permute(2, 0, 1).float()
             error = _distance(got, image, batch.crops[v][place], antialiased)
-            if error > (bound := ONE_LEVEL if antialiased else ROUGHLY):
-                yield f"view {v} of image {place}: {error:.1f} levels from torchvision's, not within {bound:g}"
+            if error > (bound := ONE_LEVEL if antialiased else roughly(got.shape[1])):
+                yield f"view {v} of image {place}: {error:.1f} levels from torchvision's, not within {bound:.3g}"
+
+
+def roughly(side: int) -> float:
+    """Levels by which the mean of an eighth of the side may be off without antialias: of a smaller view it is the mean
+    of fewer samples, so it strays further."""
+    return ROUGHLY * min(2.5, max(1.0, 224 / side))
 
 
 def _distance(got: Tensor, image: Tensor, crop: np.ndarray, antialiased: bool) -> float:

@@ -104,7 +104,7 @@ def _machines(
             numbers = (f"{round(value, -2):,.0f}" for value in (*limits.values(), machine.gpus * need))
             name = f"{machine.name}: {machine.cores} cores, {machine.gpus} GPU{'s' * (machine.gpus > 1)}"
             rows.append((name, network, *numbers, min(full, key=lambda who: full[who]), f"{need * seconds:.1f}"))
-    header = ("machine", "network", "the cores bring", *(f"a {name} disk" for name in DISK_BYTES_PER_S),
+    header = ("machine", "network", "the cores bring", *(f"{name} disk" for name in DISK_BYTES_PER_S),
               "the way to the GPUs", "the GPUs want", "full first (with NVMe)", "cores per GPU")  # fmt: skip
     disks = " and ".join(f"{speed / 1e9:g} GB/s for {name}" for name, speed in DISK_BYTES_PER_S.items())
     note = (

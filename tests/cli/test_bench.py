@@ -39,8 +39,8 @@ def ran(monkeypatch):
 
 
 def test_options_go_to_the_part_by_its_own_names(fastssl, ran, tmp_path):
-    done = fastssl("bench", "load", "--case", "jpeg-2x224", "--contestants", "fastssl,ffcv", "--threads", "1", "--quick",
-                   "--json")  # fmt: skip
+    flags = ("--case", "jpeg-2x224", "--contestants", "fastssl,ffcv", "--threads", "1")
+    done = fastssl("bench", "load", *flags, "--quick", "--json")
     (module, arguments), records = ran[0], str(tmp_path / "runs" / "bench" / "load.jsonl")
     assert module == "benchmarks.bench_loaders"
     assert arguments == ["--cases", "jpeg-2x224", "--contestants", "crops", "ffcv", "--threads", "1", "--quick",
