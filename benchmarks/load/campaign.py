@@ -56,6 +56,8 @@ class Entry:
     wall_s: list[float] = field(default_factory=list)
     """Per image, by block; `cpu_s` the same."""
     cpu_s: list[float] = field(default_factory=list)
+    start_s: list[float] = field(default_factory=list)
+    """From asking for an epoch to its first batch, by block."""
 
     @property
     def fine(self) -> bool:
@@ -76,6 +78,7 @@ class Entry:
         self.images_per_block = answer["images"]
         self.wall_s.append(answer["wall_s"] / answer["images"])
         self.cpu_s.append(answer["cpu_s"] / answer["images"])
+        self.start_s.append(answer["start_s"])
 
 
 def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -> list[Entry]:
@@ -156,7 +159,7 @@ def _warm_up(entry: Entry) -> None:
         if len(entry.cpu_s) > 1 and abs(entry.cpu_s[-1] / entry.cpu_s[-2] - 1) < STEADY:
             break
     entry.warmup_blocks = 1 + len(entry.cpu_s)
-    entry.wall_s, entry.cpu_s = [], []
+    entry.wall_s, entry.cpu_s, entry.start_s = [], [], []
 
 
 def _time(entries: list[Entry], extent: Extent) -> None:

@@ -82,18 +82,20 @@ class Child:
         return {}
 
     def block(self) -> dict[str, Any]:
-        """Wall and CPU seconds of one block, its processes' together, and the images that it delivered."""
+        """Wall and CPU seconds of one block, its processes' together, the images that it delivered, and the seconds
+        until the first of them."""
         assert self.opened is not None, "opened before it is timed"
         children = descendants()
         gc.collect()
         gc.disable()
-        images, spent, started = 0, -cpu_s(children), time.perf_counter()
+        images, spent, started, start_s = 0, -cpu_s(children), time.perf_counter(), 0.0
         for batch in self.opened.block(self.blocks):
+            start_s = start_s or time.perf_counter() - started
             images += len(batch.labels)
         wall_s, spent = time.perf_counter() - started, spent + cpu_s(children)
         gc.enable()
         self.blocks += 1
-        return {"wall_s": wall_s, "cpu_s": spent, "images": images}
+        return {"wall_s": wall_s, "cpu_s": spent, "images": images, "start_s": start_s}
 
 
 def order(name: str, task: Task, ramps: StoredSet) -> str:

@@ -1,6 +1,7 @@
 """What a campaign writes down."""
 
 import dataclasses
+import statistics
 from typing import Any
 
 from benchmarks.load.campaign import Entry
@@ -25,6 +26,8 @@ def record_of(entry: Entry, quick: bool) -> dict[str, Any]:
         "images_per_block": entry.images_per_block,
     }  # fmt: skip
     metrics = {"first_batch_s": entry.first_batch_s, "private_bytes": entry.private_bytes} if entry.fine else {}
+    if entry.fine and entry.start_s:
+        metrics["epoch_start_s"] = statistics.median(entry.start_s)
     if entry.stayed and entry.fine:
         metrics["still_cached_share"] = max(entry.stayed)
     return new_record(

@@ -80,15 +80,16 @@ def case_table(case: pl.DataFrame) -> CostTable:
     rows = [row for row in case.iter_rows(named=True) if row["contestant"] != DECODE_ONLY]
     measured = sorted((row for row in rows if row["outcome"] == "ok"), key=lambda row: statistics.median(row["blocks"]))
     name, factor = unit(measured)
+    starts = case["epoch_start_s"].is_not_null().any()
     header = ("contestant", f"CPU {name} per image", "images/s", "slower than ours by", "share of ceiling",
-              "first batch, s", "private MB")  # fmt: skip
-    body = [_measured_cells(row, ours, ceiling, factor) for row in measured]
+              "first batch, s", *["of a later epoch, ms"] * starts, "private MB")  # fmt: skip
+    body = [_measured_cells(row, ours, ceiling, factor, starts) for row in measured]
     body += [(why_not(row, label), *[""] * (len(header) - 1)) for row in rows if row["outcome"] != "ok"]
     return CostTable(f"{case_name(case)}: {case['device'][0]}", header, tuple(body), _case_note(case, ours))
 
 
 def _measured_cells(
-    row: dict[str, Any], ours: dict[str, Any] | None, ceiling: dict[str, Any] | None, factor: float
+    row: dict[str, Any], ours: dict[str, Any] | None, ceiling: dict[str, Any] | None, factor: float, starts: bool
 ) -> tuple[str, ...]:
     name, is_ceiling = label(row["contestant"]), row["contestant"] in CEILINGS
     if row["contestant"] == OURS:
@@ -96,7 +97,9 @@ def _measured_cells(
     slower = slower_by(row, ours) if ours and not is_ceiling else ""
     memory = "" if is_ceiling else digits(row["private_bytes"] / 1e6)
     times = cpu_time(row["blocks"], factor), images_per_s(row)
-    return (name, *times, slower, share_of(row, ceiling), digits(row["first_batch_s"]), memory)
+    later = "" if is_ceiling or row["epoch_start_s"] is None else digits(1e3 * row["epoch_start_s"])
+    first = digits(row["first_batch_s"])
+    return (name, *times, slower, share_of(row, ceiling), first, *[later] * starts, memory)
 
 
 def _case_note(case: pl.DataFrame, ours: dict[str, Any] | None) -> str:

@@ -72,7 +72,16 @@ class FakeHandle:
             raise handle.Absent("not installed: no ffcv")
         if self.name == "images" and command == "block" and self.log.count("images block") > 4:
             raise handle.Stopped("timeout", "block took longer than 1 s")
-        return {"wrong": [], "first_batch_s": 1.0, "threads": 2, "regime": "", "wall_s": 2.0, "cpu_s": 4.0, "images": 8}
+        return {
+            "wrong": [],
+            "first_batch_s": 1.0,
+            "threads": 2,
+            "regime": "",
+            "wall_s": 2.0,
+            "cpu_s": 4.0,
+            "images": 8,
+            "start_s": 0.01,
+        }
 
     def ask_and_watch(self, command):
         return {}, 5_000_000
@@ -91,7 +100,7 @@ def test_trouble_of_one_leaves_the_others_theirs(cache, monkeypatch):
     entries = {entry.name: entry for entry in run_case(small_case(*names), names, cache, Extent(6, quick=False))}
     outcomes = {name: (entry.outcome, entry.absent) for name, entry in entries.items()}
     assert outcomes == {"crops": ("ok", False), "threads": ("wrong", False), "ffcv": ("failed", True),
-                        "images": ("timeout", False), "decode": ("ok", False)}  # fmt: skip
+                        "images": ("timeout", False), "decode": ("ok", False), "start_s": 0.01}  # fmt: skip
     assert entries["threads"].reason == "views show nothing; labels are wrong"
     assert entries["crops"].cpu_s == [0.5] * 6
     assert entries["crops"].private_bytes == 3_000_000
@@ -213,3 +222,24 @@ def test_entry_counts_seconds_per_image(cache):
     entry.handle = FakeHandle("crops", None, None, None)
     entry.block()
     assert (entry.wall_s, entry.cpu_s, entry.images_per_block) == ([0.25], [0.5], 8)
+
+
+def test_files_leave_the_page_cache_and_what_stays_is_a_failure(cache, monkeypatch):
+    stored = cache.stored("jpeg-500")
+    stored.warm()
+    assert stored.cool() < campaign.MOST_STAYED
+    entry = Entry(small_case("crops"), "crops", Task(stored, (view(32),), 4, 1), cool=lambda: 0.5)
+    with pytest.raises(handle.Stopped, match="50% of the file would not leave the page cache"):
+        entry.block()
+
+
+def test_a_cold_case_is_cooled_before_each_block_and_says_so(cache, tmp_path):
+    cold = Case("jpeg-1x32-cold", "jpeg-500", (view(32),), 4, ("crops",), threads=1, cold=True)
+    (entry,) = run_case(cold, ("crops",), cache, Extent(2, True))
+    assert entry.fine, entry.reason
+    assert len(entry.stayed) >= 4  # two blocks, one that warms up at least, one for the memory
+    record = record_of(entry, quick=True)
+    assert record["host"]["page_cache"] == "cold"
+    assert record["metrics"]["still_cached_share"] <= campaign.MOST_STAYED
+    append_record(tmp_path / "cold.jsonl", record)
+    assert load_loaders([tmp_path / "cold.jsonl"])["page_cache"].to_list() == ["cold"]
