@@ -102,15 +102,20 @@ def ratios(base: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> lis
     """New over base, of the time per item, for each contestant and case that both files hold; ceilings last.
 
     The two were not measured in turn, so the interval is the widest that theirs allow: it is honest about each run's
-    own spread, and blind to a machine that changed in between, which the ceilings' ratio shows.
+    own spread, and blind to a machine that changed in between, which the ceilings' ratio shows. `beside_ceiling` is
+    the ratio over that of the case's ceiling, which such a change leaves alone; null where the case has none.
     """
-    pairs = []
+    pairs: list[dict[str, Any]] = []
     olds = {(row["suite"], row["case"], row["contestant"], row["device"]): row for row in bench_rows(base)}
     for row in bench_rows(new):
         old = olds.get((row["suite"], row["case"], row["contestant"], row["device"]))
         if old is None or not (old["ok"] and row["ok"]):
             continue
         pairs.append(_ratio(old, row))
+    limits = {pair["case"]: pair["ratio"] for pair in reversed(pairs) if pair["ceiling"]}
+    for pair in pairs:
+        limit = limits.get(pair["case"])
+        pair["beside_ceiling"] = None if limit is None or pair["ceiling"] else pair["ratio"] / limit
     return sorted(pairs, key=lambda pair: pair["ceiling"])
 
 
@@ -124,6 +129,7 @@ def _ratio(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         low, high = sorted(((new_low / old_high) ** power, (new_high / old_low) ** power))
     return {
         "path": f"{new['suite']} {new['case']}: {new['contestant']}",
+        "case": f"{new['suite']} {new['case']}",
         "ceiling": new["contestant"] in CEILINGS.get(new["suite"], ()),
         "by": "CPU time" if by_cpu else "wall time",
         "ratio": (new[name] / old[name]) ** power,
@@ -135,5 +141,5 @@ def _ratio(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 def paired_ratio(path: str, base: Sequence[float], new: Sequence[float]) -> dict[str, Any]:
     """The same of two codes measured in turn: ratios are taken block by block."""
     middle, low, high = ratio_and_interval(new, base)
-    return {"path": path, "ceiling": False, "by": "CPU time", "ratio": middle, "low": low, "high": high,
-            "base_s": statistics.median(base), "new_s": statistics.median(new)}  # fmt: skip
+    return {"path": path, "case": path, "ceiling": False, "beside_ceiling": None, "by": "CPU time", "ratio": middle,
+            "low": low, "high": high, "base_s": statistics.median(base), "new_s": statistics.median(new)}  # fmt: skip

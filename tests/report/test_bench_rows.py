@@ -35,12 +35,14 @@ def test_of_what_was_measured_twice_the_last_counts():
 
 def test_ratios_are_of_what_both_files_hold_ceilings_last():
     base = [timing("decode", 0.8), timing("crops", 1.0), timing("ffcv", 5.0)]
-    new = [timing("decode", 0.8), timing("crops", 1.2), timing("threads", 2.0)]
+    new = [timing("decode", 0.96), timing("crops", 1.2), timing("threads", 2.0)]
     found = ratios(base, new)
     assert [row["path"] for row in found] == ["load jpeg-2x224: crops", "load jpeg-2x224: decode"]
     assert found[0]["ratio"] == pytest.approx(1.2)
     assert (found[0]["low"], found[0]["high"]) == (pytest.approx(1.2), pytest.approx(1.2))
     assert [row["ceiling"] for row in found] == [False, True]
+    assert found[0]["beside_ceiling"] == pytest.approx(1.0)  # the machine was slower, not the loader
+    assert found[1]["beside_ceiling"] is None
 
 
 def test_wall_time_is_turned_round_so_that_slower_is_above_one(feeds):
