@@ -8,13 +8,12 @@ import numpy as np
 from ffcv.fields.basics import IntDecoder
 from ffcv.fields.rgb_image import IMAGE_MODES, SimpleRGBImageDecoder, get_random_crop
 from ffcv.libffcv import imdecode, resize_crop
-from ffcv.loader import Loader, OrderOption
 from ffcv.pipeline.allocation_query import AllocationQuery
 from ffcv.pipeline.compiler import Compiler
 from ffcv.pipeline.state import State
 
 from benchmarks.load.contestant import Delivered, Missing, Task
-from benchmarks.load.ffcv_stock import StockLoader
+from benchmarks.load.ffcv_stock import StockLoader, open_loader
 from fastssl.data.beton import BetonFile
 
 
@@ -74,19 +73,8 @@ class SharedLoader(StockLoader):
         labels = next(name for name, kind in beton.fields.items() if kind == "IntField")
         image = next(name for name, kind in beton.fields.items() if kind == "RGBImageField")
         self.image, self.labels = list(beton.fields).index(image), list(beton.fields).index(labels)
-        once = np.arange(len(beton) // task.batch * task.batch if task.epochs == 1 else len(beton))
         views = ViewsDecoder(len(task.specs), first.size, first.crop_scale, first.crop_ratio, first.flip_p)
-        self.loader = Loader(
-            str(task.stored.beton),
-            batch_size=task.batch,
-            num_workers=task.threads,
-            os_cache=True,
-            order=OrderOption.RANDOM,
-            seed=task.seed,
-            indices=np.tile(once, task.epochs),
-            pipelines={image: [views], labels: [IntDecoder()]},
-            drop_last=True,
-        )
+        self.loader = open_loader(task, {image: [views], labels: [IntDecoder()]}, len(beton))
 
     def block(self, number: int) -> Iterator[Delivered]:
         for batch in self.loader:

@@ -1,6 +1,7 @@
 """FFCV as its users run it for several views: one pipeline per view on the image field, each with its own decoder."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numba
 import numpy as np
@@ -31,18 +32,7 @@ class StockLoader:
         self.places = {name: place for place, name in enumerate([*beton.fields, *names[1:]])}
         self.names, self.labels = names, labels
         pipelines = {name: _pipeline(image, spec) for name, spec in zip(names, task.specs, strict=True)}
-        once = np.arange(len(beton) // task.batch * task.batch if task.epochs == 1 else len(beton))
-        self.loader = Loader(
-            str(task.stored.beton),
-            batch_size=task.batch,
-            num_workers=task.threads,
-            os_cache=True,
-            order=OrderOption.RANDOM,
-            seed=task.seed,
-            indices=np.tile(once, task.epochs),
-            pipelines={**pipelines, labels: [IntDecoder()]},
-            drop_last=True,
-        )
+        self.loader = open_loader(task, {**pipelines, labels: [IntDecoder()]}, len(beton))
 
     def block(self, number: int) -> Iterator[Delivered]:
         for batch in self.loader:
@@ -55,6 +45,22 @@ class StockLoader:
 
     def close(self) -> None:
         """Its threads end with their epochs."""
+
+
+def open_loader(task: Task, pipelines: dict[str, Any], num_images: int) -> Loader:
+    """All epochs of a block as one; of a single epoch, the images that fill its batches."""
+    once = np.arange(num_images // task.batch * task.batch if task.epochs == 1 else num_images)
+    return Loader(
+        str(task.stored.beton),
+        batch_size=task.batch,
+        num_workers=task.threads,
+        os_cache=True,
+        order=OrderOption.RANDOM,
+        seed=task.seed,
+        indices=np.tile(once, task.epochs),
+        pipelines=pipelines,
+        drop_last=True,
+    )
 
 
 def _pipeline(image: str, spec) -> PipelineSpec:

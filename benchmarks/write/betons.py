@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.load.cases import STORED, THREADS
+from benchmarks.load.iterated import Samples
 from fastssl.data.beton import BetonFile
 from fastssl.data.options import WriteOptions
 from fastssl.data.pack import write_beton
 from fastssl.data.sources import folder_source
 
-Samples = list[tuple[str, int]]
 QUALITY = STORED["jpeg-500"].quality
 _HEAD = struct.Struct("<qq")
 """Bytes of the image, label."""

@@ -97,8 +97,9 @@ def _turn(entry: Entry, stored: StoredSet, scratch: Path, *more: str) -> dict[st
     except FileNotFoundError as error:
         entry.outcome, entry.reason, entry.absent = "failed", str(error), True
         return {}
-    home = scratch / "home"
-    shutil.rmtree(home, ignore_errors=True)
+    home = scratch / "turn" / "home"
+    shutil.rmtree(home.parent, ignore_errors=True)
+    home.parent.mkdir()
     where = map(str, (stored.folder.resolve(), home.resolve()))
     command = [str(python), "-m", "benchmarks.write.child", entry.name, *where, *more]
     threads = {"OMP_NUM_THREADS": str(THREADS), "NUMBA_NUM_THREADS": str(THREADS)}

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.contestant import ENVIRONMENTS
+from benchmarks.load.iterated import Samples
 
 CEILING = "copy"
-Write = Callable[[Path, list[tuple[str, int]]], None]
+Write = Callable[[Path, Samples], None]
 Read = Callable[[Path], Iterator[tuple[Any, int]]]
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
+from fastssl.errors import InputError
+
 # From turbojpeg.h (libjpeg-turbo 2.1).
 _PIXEL_FORMAT_RGB = 0
 _SAMPLING_420 = 2
@@ -74,8 +76,8 @@ def _library() -> ctypes.CDLL:
     """TurboJPEG as FFCV's extension loads it: `dlsym` looks through a library's own dependencies. FFCV itself is not
     imported for it, which takes seconds."""
     package = find_spec("ffcv")
-    assert package is not None
-    assert package.origin is not None
+    if package is None or package.origin is None:
+        raise InputError("ffcv is not installed, which brings the JPEG decoder; `make setup` installs it")
     library = ctypes.CDLL(str(next(Path(package.origin).parent.glob("_libffcv*.so"))))
     pointer, number, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
     library.tjInitDecompress.restype = pointer
