@@ -92,11 +92,8 @@ def run_case(case: Case, names: tuple[str, ...], cache: Cache, extent: Extent) -
                 entry.handle = handle = _start(entry, ramps, stack.enter_context(tempfile.TemporaryFile()))
                 stack.callback(handle.close)
         with ThreadPoolExecutor(CHECKED_AT_ONCE) as pool:
-            list(
-                pool.map(
-                    _check, sorted((entry for entry in entries if entry.fine), key=lambda entry: entry.name != LONGEST)
-                )
-            )
+            longest_first = sorted(entries, key=lambda entry: entry.name != LONGEST)
+            list(pool.map(_check, (entry for entry in longest_first if entry.fine)))
         say(case, "checked")
         if case.cold:
             for entry in entries:

@@ -36,7 +36,7 @@ class Child:
 
     def check(self) -> dict[str, Any]:
         """In a process of its own, which takes everything that is compiled or allocated for it along when it ends. Not
-        in a fork: torch's threads are none in a forked process's threads, and TensorFlow waits for its own forever."""
+        in a fork, whose threads fail an assertion when they first need torch's pool."""
         command = [sys.executable, "-m", "benchmarks.load.child"]
         done = subprocess.run(command, input=f"{self.ordered}\ncheck_here\n", stdout=subprocess.PIPE, text=True)
         return json.loads(done.stdout) if done.stdout else {"failed": "its process ended while it was checked"}

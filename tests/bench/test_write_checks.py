@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.write import betons
+from benchmarks.write import betons, child
 from benchmarks.write.checks import breaches
 
 
@@ -74,3 +74,14 @@ def test_bytes_that_are_not_those_of_the_files_are_named(samples, cheat):
 def test_pixels_that_are_not_those_of_the_files_are_named(samples, cheat, said):
     (line,) = breaches(samples, cheat(_decoded(samples)), keeps=False)
     assert said in line
+
+
+@pytest.mark.parametrize("name", ["beton", "ffcv", "copy"])
+def test_a_turn_is_timed_after_a_first_one_and_read_back_on_request(samples, tmp_path, name):
+    """A turn of twelve small files takes none of the seconds that importing FFCV takes."""
+    folder = str(Path(samples[0][0]).parent.parent)
+    answer = child._answer(name, folder, tmp_path / "timed" / "home", check=False)
+    assert answer["images"] == len(samples)
+    assert answer["bytes"] > sum(Path(path).stat().st_size for path, _ in samples) / 2
+    assert 0 < answer["cpu_s"] < 2
+    assert child._answer(name, folder, tmp_path / "checked" / "home", check=True) == {"wrong": []}
