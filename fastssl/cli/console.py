@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console as Rich
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -39,13 +40,40 @@ class Console:
 
     def table(self, header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
         """Numbers flush right, text flush left; every cell as given."""
-        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-        for i, name in enumerate(header):
-            numeric = rows and all(_is_number(row[i]) for row in rows)
-            table.add_column(name, justify="right" if numeric else "left", no_wrap=i == 0)
-        for row in rows:
-            table.add_row(*(str(cell) for cell in row))
-        self.out.print(table, markup=False)
+        self.out.print(_table(header, rows, title), markup=False)
+
+    @contextmanager
+    def live(self, header: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+        """Yields `show(rows)`: one table that is drawn anew on a terminal, a line per changed row elsewhere (of a share
+        in per cent, at most one every five seconds), and the whole table at the end."""
+        rows: Sequence[Sequence[str]] = []
+        if self.err.is_terminal and speaks():
+            with Live(console=self.err, transient=True, refresh_per_second=4) as live:
+
+                def draw(now: Sequence[Sequence[str]]) -> None:
+                    nonlocal rows
+                    rows = list(now)
+                    live.update(_table(header, [row for row in rows if "waiting" not in row][-_LIVE_ROWS:]))
+
+                yield draw
+        else:
+            told: dict[int, tuple[str, ...]] = {}
+            last = 0.0
+
+            def tell(now: Sequence[Sequence[str]]) -> None:
+                nonlocal rows, last
+                rows = list(now)
+                for i, row in enumerate(map(tuple, rows)):
+                    moving = any(cell.endswith("%") for cell in row)
+                    if told.get(i) == row or "waiting" in row or (moving and time.monotonic() - last < PLAIN_EVERY_S):
+                        continue
+                    last = time.monotonic() if moving else last
+                    told[i] = row
+                    if speaks():
+                        print("  ".join(cell for cell in row if cell), file=sys.stderr, flush=True)
+
+            yield tell
+        self.table(header, rows)
 
     @contextmanager
     def progress(self, label: str, unit: str = "") -> Iterator[Callable[[int, int], None]]:
@@ -68,6 +96,20 @@ class Console:
                 print(f"{label}: {done:,} of {total:,} {unit}".rstrip(), file=sys.stderr, flush=True)
 
         yield update
+
+
+_LIVE_ROWS = 40
+"""A table that is taller than the terminal cannot be drawn anew."""
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for i, name in enumerate(header):
+        numeric = rows and all(_is_number(row[i]) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    return table
 
 
 def _is_number(cell: object) -> bool:
