@@ -72,13 +72,24 @@ class ProbeConfig:
     """`val` while choosing hyperparameters, so that the test split stays unseen."""
     probe_central: float = 1.0
     """Probed is the central square with this share of the shorter side: all of a square image; .875 is ImageNet's."""
+    probe_size: int | None = None
+    """Side of the view that is probed, in pixels; None is that of the recipe's first view. A network that learnt from
+    small random crops sees things there at the scale of a larger whole image."""
     knn_k: int = 20
     """Neighbours that vote; 20 suits some thousand images per class, 200 suits ImageNet."""
     knn_temperature: float = 0.07
 
+    @property
+    def plain_words(self) -> str:
+        """What is unusual about the plain view, for a protocol; empty for all of the image at the first view's size."""
+        square = "" if self.probe_central == 1.0 else f"; central {self.probe_central:g} of the shorter side"
+        return square + ("" if self.probe_size is None else f"; view of {self.probe_size} px")
+
     def __post_init__(self) -> None:
         if self.probes < 1:
             raise InputError(f"probes={self.probes} measures nothing; give 1 or more")
+        if self.probe_size is not None and self.probe_size < 1:
+            raise InputError(f"probe_size={self.probe_size} is not a view's side; give a positive number of pixels")
         if self.knn_k < 1:
             raise InputError(f"knn_k={self.knn_k} leaves no neighbour to vote; give 1 or more")
         if not self.knn_temperature > 0:
@@ -95,7 +106,7 @@ class Recipe:
     method: MethodConfig = field(default_factory=SimCLRConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     spec: ViewSpec = field(default_factory=ViewSpec)
-    """The first view, and every view where `more_specs` is empty; its size is the probe's."""
+    """The first view, and every view where `more_specs` is empty; its size is the probe's, where that has none."""
     more_specs: tuple[ViewSpec, ...] = ()
     """Specs of the second, third, ... view; view v follows the v-th of (spec, *more_specs), in turn."""
     probe: ProbeConfig = field(default_factory=ProbeConfig)
@@ -133,6 +144,11 @@ class Recipe:
             raise InputError(
                 f"size={smallest} is too small a view for arch={self.model.arch}; give {self.model.least_size} or more"
             )
+        if self.plain_view.size < self.model.least_size:
+            raise InputError(
+                f"probe_size={self.plain_view.size} is too small a view for arch={self.model.arch}; "
+                f"give {self.model.least_size} or more"
+            )
         if self.batch_size < 2:
             raise InputError(f"batch_size={self.batch_size} has no batch statistics; give 2 or more")
         if self.epochs is None and self.budget_s is None:
@@ -154,6 +170,12 @@ class Recipe:
     def drawer(self) -> Drawer:
         """Draws the views, for loaders that cut them: the recipe's specs, before a dataset's statistics are known."""
         return Drawer(specs_in_turn((self.spec, *self.more_specs), self.views), self.seed)
+
+    @property
+    def plain_view(self) -> ViewSpec:
+        """The one undistorted view that is probed; its mean and std are those of the first view."""
+        plain = ViewSpec.plain(self.probe.probe_size or self.spec.size, self.probe.probe_central)
+        return dataclasses.replace(plain, mean=self.spec.mean, std=self.spec.std)
 
     def to_json(self) -> dict[str, Any]:
         """A plain dictionary that `from_json` turns back into an equal recipe."""

@@ -55,9 +55,11 @@ class CISSLConfig:
     projector_dim: int = 128
     """Width of what both heads give out."""
     projector_hidden: int = 1024
-    """Width of the teacher's inner layers; the student has none."""
+    """Width of inner layers: the teacher's, as the paper's student has none."""
     projector_depth: int = 2
     """Linear layers of the teacher."""
+    student_depth: int = 1
+    """Linear layers of the student: the paper's is linear; 2 makes it the teacher's like, with weights of its own."""
     per_view_bn: bool = False
     """Each view is normalised by its own batch statistics instead of those of all views together."""
 
@@ -77,7 +79,7 @@ class CISSL(nn.Module):
         self.config = config
         self.encoder = encoder
         width, hidden = config.projector_dim, config.projector_hidden
-        self.student = projector(dim, hidden, width, depth=1, last_bn=True)
+        self.student = projector(dim, hidden, width, config.student_depth, last_bn=True)
         self.teacher = projector(dim, hidden, width, config.projector_depth, last_bn=True)
 
     def forward(self, views: Views, index: Int64[Tensor, "b"], labels: Int64[Tensor, "b"]) -> MethodOutput:

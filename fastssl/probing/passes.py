@@ -131,9 +131,7 @@ def specs_of(subject: Subject, look: Look) -> tuple[ViewSpec, ...]:
     recipe = subject.recipe
     own = serve(find_beton(recipe.data.dataset, recipe.data.train_split)).info
     if look.views == 0:
-        plain = ViewSpec.plain(recipe.spec.size, recipe.probe.probe_central)
-        first = recipe.spec.with_statistics(own.mean, own.std)
-        return (dataclasses.replace(plain, mean=first.mean, std=first.std),)
+        return (recipe.plain_view.with_statistics(own.mean, own.std),)
     return dataclasses.replace(recipe, views=max(look.views, recipe.views)).specs(own.mean, own.std)[: look.views]
 
 

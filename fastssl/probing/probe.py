@@ -154,8 +154,7 @@ def _finetuned(subject: Subject, asked: Asked, dataset: str, share: float, progr
 def _record(
     subject: Subject, kind: Kind, layer: str, views: int, protocol: str, metrics: dict[str, float], test: Pass
 ) -> dict[str, Any]:
-    square = subject.recipe.probe.probe_central
-    central = "" if square == 1.0 or views else f"; central {square:g} of the shorter side"
+    plain = "" if views else subject.recipe.probe.plain_words
     case = {
         "kind": kind,
         "layer": layer,
@@ -163,6 +162,6 @@ def _record(
         "dataset": test.info.name,
         "transfer": test.info.name != subject.recipe.data.dataset,
         "skipped": test.skipped,
-        "protocol": f"{protocol}{central}; {test.info.split} split of {test.info.name}",
+        "protocol": f"{protocol}{plain}; {test.info.split} split of {test.info.name}",
     }
     return looked_at(subject, "probe", case, metrics, test.info)

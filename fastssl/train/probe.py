@@ -14,7 +14,6 @@ from fastssl.evals.health import health
 from fastssl.train.floor import untrained_health
 from fastssl.train.setup import Parts
 from fastssl.types import Batch, Loader
-from fastssl.views import ViewSpec
 
 EVAL_BATCH = 500
 
@@ -30,8 +29,7 @@ class Prober:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.recipe = parts, parts.recipe
         view = parts.specs[0]
-        plain = ViewSpec.plain(view.size, self.recipe.probe.probe_central)
-        self.spec = dataclasses.replace(plain, mean=view.mean, std=view.std)
+        self.spec = dataclasses.replace(self.recipe.plain_view, mean=view.mean, std=view.std)
         self.skipped = 0
         """Damaged images that the last probe did without."""
         self.train_loader, self.test_loader = self._open("train"), self._open(self.recipe.probe.test_split)
@@ -47,9 +45,8 @@ class Prober:
     def protocol(self) -> str:
         """The measurement in words; two numbers with different protocols do not belong on one axis."""
         probe = self.recipe.probe
-        square = "" if probe.probe_central == 1.0 else f"; central {probe.probe_central:g} of the shorter side"
         words = protocol(knn_k=probe.knn_k, knn_temperature=probe.knn_temperature)
-        return f"{words}{square}; {probe.test_split} split"
+        return f"{words}{probe.plain_words}; {probe.test_split} split"
 
     def __call__(self) -> dict[str, float]:
         """Metrics of the encoder as it stands, by name: accuracies as fractions of one, and the health of the test
