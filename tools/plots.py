@@ -9,7 +9,9 @@ A document holds `<!-- table: NAME -->` ... `<!-- end: NAME -->`, and what is be
 - `method KIND`: what one method reached in all of them; `methods`: all methods; `recipes KIND`: the recipes of one;
 - `augment`, `load`, `step`, `write`, `losses`, `probes`: every campaign of that benchmark, with its figures;
 - `cost-model`: what an image costs in parts, and which machine that asks for;
-- `toy`: the known-spectrum toy beside its reference.
+- `toy`: the known-spectrum toy beside its reference;
+- `claims`: how every claim stands, and each that was run with its effects and picture;
+- `speedrun`: the leaderboard.
 """
 
 import argparse
@@ -21,13 +23,19 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+from fastssl.claims import CLAIMS
+from fastssl.claims.run import SUITE as CLAIM
+from fastssl.claims.run import Judged, judge_records
+from fastssl.claims.states import states
 from fastssl.methods.cards import method_cards
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
 from fastssl.report.bench_figures import has_bars, loader_bars, model_curves, step_bars
+from fastssl.report.claim_figure import claim_figure
 from fastssl.report.cost_model import can_fit
 from fastssl.report.cost_model_tables import growth_of, model_tables
 from fastssl.report.cost_tables import CostTable, augment_tables, unmeasured_gpu_tables
@@ -46,6 +54,7 @@ from fastssl.report.loss_tables import loss_tables
 from fastssl.report.method_tables import method_results
 from fastssl.report.probe_costs import SUITE as PROBES
 from fastssl.report.probe_costs import probe_costs
+from fastssl.report.speedruns import is_speedrun, leaderboard
 from fastssl.report.tables import budget_table
 from fastssl.report.toy_tables import SUITE as TOY
 from fastssl.report.toy_tables import load_toys, toy_tables
@@ -108,6 +117,10 @@ def with_tables(text: str, results: Path, folder: Path) -> str:
             body = loss_text(results)
         elif name == PROBES:
             body = probe_text(results)
+        elif name == "claims":
+            body = claims_text(results, folder)
+        elif name == "speedrun":
+            body = leaderboard(read_records(filter(is_speedrun, campaigns(results, "train")))) or UNMEASURED
         elif name == TOY:
             body = toy_text(results)
         else:  # raises for a campaign that is not there
@@ -232,6 +245,29 @@ def toy_text(results: Path) -> str:
     return "\n\n".join(parts or [UNMEASURED])
 
 
+def claims_text(results: Path, folder: Path) -> str:
+    """How all claims stand; then every one that was run, with its rule, what was found and its picture."""
+    rows = [tuple(row.values()) for row in states([results / "claims"])]
+    parts = [markdown(("", "claim", "paper", "says", "state"), rows)]
+    for path in sorted(campaigns(results, CLAIM), key=lambda path: CLAIMS[path.stem].number):
+        judged = judge_records(CLAIMS[path.stem], path)
+        record = read_records([path])[0]
+        claim, code, cores = judged.claim, record["code"], record["host"]["cores"]
+        parts += [
+            f"## {claim.label} {claim.name}: {judged.verdict}",
+            f"{claim.says} ({claim.paper}) {judged.form.setting}; {judged.num_seeds} seeds; "
+            f"{record['device']['name']}, {cores} core{'s' * (cores != 1)} a run; `{record['case']['command']}` at {code['commit']}.",
+            markdown(("effect", "claimed", "found (95 % interval)", "n", "verdict"), judged.rows),
+            *pictures(path, results, folder),
+            claim.reading,
+        ]
+    return "\n\n".join(parts)
+
+
+def draw_claim(judged: Judged, out: Path) -> list[Path]:
+    return claim_figure(judged.form.panels, judged.form.arms, judged.runs, judged.title, out)
+
+
 def figure_path(records: Path, results: Path) -> Path:
     """Where the figure of a campaign lies, without ending."""
     suite, machine = records.relative_to(results).parts[:2]
@@ -243,9 +279,9 @@ class Drawing:
     """A figure that a campaign of the suite gets, where `has` says that it holds what is drawn."""
 
     suite: str
-    load: Callable[[list[Path]], pl.DataFrame]
-    has: Callable[[pl.DataFrame], bool]
-    draw: Callable[[pl.DataFrame, Path], list[Path]]
+    load: Callable[[list[Path]], Any]
+    has: Callable[[Any], bool]
+    draw: Callable[[Any, Path], list[Path]]
     ending: str
     words: str
 
@@ -258,11 +294,19 @@ DRAWINGS = (
     Drawing(LOAD, load_loaders, has_curve, views_figure, "", "CPU time per source image against the number of views"),
     Drawing(LOAD, load_loaders, has_bars, loader_bars, "-bars", "CPU time per source image, by loader"),
     Drawing(LOAD, load_loaders, can_fit, model_curves, "-parts", "What an image costs one core, in parts"),
+    Drawing(
+        CLAIM,
+        lambda paths: judge_records(CLAIMS[paths[0].stem], paths[0]),
+        lambda judged: True,
+        draw_claim,
+        "",
+        "The claim's runs",
+    ),
     Drawing(STEP, load_steps, lambda frame: True, step_bars, "", "Training fed by each loader"),
 )
 
 
-def drawings(results: Path) -> Iterator[tuple[Drawing, Path, pl.DataFrame]]:
+def drawings(results: Path) -> Iterator[tuple[Drawing, Path, Any]]:
     """Every figure beside those of training runs: its campaign, and what that holds."""
     for suite in dict.fromkeys(drawing.suite for drawing in DRAWINGS):
         for path in campaigns(results, suite):
@@ -284,6 +328,7 @@ def _section(heading: str, tables: list[CostTable]) -> list[str]:
 DRAWN_BY = (
     *("figures", "intervals", "labels", "load", "arms", "statistics", "student", "units"),
     *("loader_figure", "loader_costs", "loader_words", "costs", "bench_figures", "cost_model", "feed_costs"),
+    *("claim_figure", "verdict"),
 )
 """Modules of `fastssl.report` that decide how a figure looks."""
 

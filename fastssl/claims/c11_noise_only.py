@@ -34,7 +34,7 @@ CLAIM = Claim(
     paper="Bordes 2023",
     says="Trained on views that differ in Gaussian noise alone, SimCLR ends above a random encoder and far below the "
     "full augmentation.",
-    reading="The noise has a standard deviation of .2 on values from 0 to 1: the paper names none, so the number is ours.",
+    reading="The noise has a standard deviation of .2 on values from 0 to 1: the paper names none.",
     cpu=lambda: _form(cpu_base(images=10_000, epochs=5), "SimCLR, nano, 16 px, 10,000 images, 5 epochs of 2 views"),
     gpu=lambda: _form(gpu_base(epochs=20), "SimCLR, micro, 32 px, 20 epochs of 2 views"),
 )

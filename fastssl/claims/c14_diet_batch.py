@@ -31,8 +31,8 @@ CLAIM = Claim(
     name="diet-batch",
     paper="Ibrahim 2024",
     says="DIET's accuracy spreads by at most 3 points over a factor of 16 in batch size.",
-    reading="Equal epochs; the rate follows the square root of the batch. `small-batches` is the control: SimCLR, whose "
-    "loss itself depends on the batch.",
+    reading="Equal epochs; the rate follows the square root of the batch. `small-batches` is the control: SimCLR, "
+    "whose loss itself depends on the batch.",
     cpu=lambda: _form(cpu_base(images=2_000, epochs=50), (25, 100, 400), "DIET, nano, 16 px, 2,000 images, 50 epochs"),
     gpu=lambda: _form(gpu_base(images=10_000, epochs=200), (32, 256, 2048),
                       "DIET, micro, 32 px, 10,000 images, 200 epochs"),

@@ -31,9 +31,9 @@ CLAIM = Claim(
     number=17,
     name="asymmetric-heads",
     paper="Dubois 2022",
-    says="Predicting with a linear head, as the probe will, gives a better linear probe than SimCLR's shared perceptron.",
+    says="Predicting with a linear head, as the probe will, gives a better probe than SimCLR's shared perceptron.",
     reading="The paper's own gain is .6 points on Tiny-ImageNet; runs as short as these can hardly see it, so the "
-    "interval is what to read. The third arm has two perceptrons of their own weights: it tells asymmetry from untying.",
+    "interval is what to read. The third arm has two perceptrons, each its own: it tells asymmetry from untying.",
     cpu=lambda: _form(cpu_base(images=10_000, epochs=6), "nano, 16 px, 10,000 images, 6 epochs of 2 views, batch 256"),
     gpu=lambda: _form(gpu_base(epochs=40), "micro, 32 px, 40 epochs of 2 views, batch 512"),
 )

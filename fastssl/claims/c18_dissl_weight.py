@@ -37,8 +37,8 @@ CLAIM = Claim(
     name="dissl-weight",
     paper="Dubois 2022",
     says="DISSL trains without a slow teacher and keeps up with DINO; at lambda below 1 + beta = 1.8 it collapses.",
-    reading="Below 1 + beta a constant teacher has the lower loss; the run then ends near the random encoder, a probe of "
-    "whose features is no zero.",
+    reading="Below 1 + beta a constant teacher has the lower loss; the run then ends near the random encoder, a probe "
+    "of whose features is no zero.",
     cpu=lambda: _form(cpu_base(images=10_000, epochs=6), "nano, 16 px, 10,000 images, 6 epochs of 2 views, batch 256"),
     gpu=lambda: _form(gpu_base(epochs=40), "micro, 32 px, 40 epochs of 2 views, batch 512"),
 )

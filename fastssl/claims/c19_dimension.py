@@ -42,8 +42,8 @@ CLAIM = Claim(
     paper="Dubois 2022",
     says="A larger representation raises the linear probe, over what it does for a random encoder, more than it raises "
     "a perceptron's.",
-    reading="All arms have the same bottleneck, so none has more depth. A random encoder gains with K too: accuracy alone "
-    "would credit training with that, so the claim is the gain over random.",
+    reading="All arms have the same bottleneck, so none has more depth. A random encoder gains with K too: accuracy "
+    "alone would credit training with that, so the claim is the gain over random.",
     cpu=lambda: _form(cpu_base(images=10_000, epochs=3), (16, 64, 512), "SimCLR, nano, 16 px, 10,000 images, 3 epochs"),
     gpu=lambda: _form(gpu_base(epochs=20), (128, 512, 2048), "SimCLR, micro, 32 px, 20 epochs of 2 views"),
 )

@@ -13,7 +13,12 @@ WEAK, STRONG = 1e-4, 0.1
 
 def _cpu() -> Form:
     arms = tuple(
-        Arm(name=f"d={dim} weight={weight:g}", work=ToyConfig(dim=dim, weight=weight), x=dim, series=f"weight {weight:g}")
+        Arm(
+            name=f"d={dim} weight={weight:g}",
+            work=ToyConfig(dim=dim, weight=weight),
+            x=dim,
+            series=f"weight {weight:g}",
+        )
         for dim in (8, 16, 32)
         for weight in (WEAK, STRONG)
     )  # fmt: skip
@@ -62,7 +67,7 @@ CLAIM = Claim(
     paper="Agrawal 2023",
     says="A small projector equals a large one once its orthogonality weight is tuned; at a fixed weight it trails.",
     reading="On the toy the answer is exact: the best encoder is known, and `captured` says how much of it was found. "
-    "An encoder of 32 dimensions out of 64 captures some of any 8 directions by its size alone, which is in its favour.",
+    "An encoder of 32 dimensions out of 64 captures some of any 8 directions by its size alone.",
     cpu=_cpu,
     gpu=_gpu,
 )

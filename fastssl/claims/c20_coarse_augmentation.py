@@ -45,8 +45,8 @@ CLAIM = Claim(
     name="coarse-augmentation",
     paper="Dubois 2022",
     says="Up to strength 1 a coarser augmentation raises accuracy, and by more when labels are few.",
-    reading="Coarser augmentation means fewer equivalence classes to tell apart; a short run of a small network may find "
-    "strong views hard and prefer milder ones.",
+    reading="Coarser augmentation means fewer equivalence classes to tell apart; a short run of a small network may "
+    "find strong views hard and prefer milder ones.",
     cpu=lambda: _form(cpu_base(images=10_000, epochs=3), "SimCLR, nano, 16 px, 10,000 images, 3 epochs of 2 views"),
     gpu=lambda: _form(gpu_base(epochs=40), "SimCLR, micro, 32 px, 40 epochs of 2 views"),
 )

@@ -16,8 +16,10 @@ def _cpu() -> Form:
     work = lambda dim, weight: ToyConfig(dim=dim, top=dim, weight=weight, steps=1000)
     return grid_form(
         (4, 8, 16), (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0), work,
-        panel=Panel(kind="lines", y="captured", y_label="top d directions captured, %", x_label="weight", log_x=True),
-        band=BAND, setting="known-spectrum toy, Barlow Twins, 1000 steps; share of the top d directions captured", seeds=5,
+        panel=Panel(kind="lines", y="captured", y_label="top d directions captured, %",
+                    x_label="weight", log_x=True),
+        band=BAND, setting="known-spectrum toy, Barlow Twins, 1000 steps; share of the top d directions captured",
+        seeds=5,
     )  # fmt: skip
 
 

@@ -14,8 +14,10 @@ def _cpu() -> Form:
     work = lambda dim, weight: ToyConfig(objective="vicreg", dim=dim, top=dim, weight=weight, steps=1000)
     return grid_form(
         (4, 8, 16), (0.25, 1.0, 4.0, 16.0, 64.0, 256.0), work,
-        panel=Panel(kind="lines", y="captured", y_label="top d directions captured, %", x_label="lambda = mu", log_x=True),
-        band=BAND, setting="known-spectrum toy, VICReg with nu 1, 1000 steps; share of the top d directions captured", seeds=5,
+        panel=Panel(kind="lines", y="captured", y_label="top d directions captured, %",
+                    x_label="lambda = mu", log_x=True),
+        band=BAND, setting="known-spectrum toy, VICReg with nu 1, 1000 steps; share of the top d directions captured",
+        seeds=5,
     )  # fmt: skip
 
 

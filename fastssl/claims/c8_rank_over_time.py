@@ -66,8 +66,8 @@ CLAIM = Claim(
     name="rank-over-time",
     paper="Agrawal 2023",
     says="With a weak weight the effective rank falls during training; with a strong one it stays near d.",
-    reading="Rank is no measure of quality by itself: an untrained network can have the highest. It compares arms of one "
-    "network.",
+    reading="Rank is no measure of quality by itself: an untrained network can have the highest. It compares arms of "
+    "one network.",
     cpu=_cpu,
     gpu=_gpu,
 )

@@ -16,7 +16,7 @@ from fastssl.claims.claim import Arm, Claim, Form, Machine
 from fastssl.errors import InputError
 from fastssl.probing.probe import Asked, probe_run
 from fastssl.recipe import Recipe
-from fastssl.report.verdict import Found, judge, overall, runs_of
+from fastssl.report.verdict import Found, Run, judge, overall, runs_of
 from fastssl.sweep import Outcome, Slots, run_pool
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.files import write_atomically
@@ -33,6 +33,7 @@ Tell = Callable[[Sequence[tuple[str, int, str]]], None]
 class Judged:
     claim: Claim
     form: Form
+    runs: list[Run]
     found: list[Found]
 
     @property
@@ -106,9 +107,9 @@ def judge_records(claim: Claim, path: Path) -> Judged:
     form = claim.form(machine)
     runs = runs_of(records)
     if missing := {arm.name for arm in form.arms} ^ {run.arm for run in runs}:
-        raise InputError(f"records={path} do not hold the arms of {claim.name} as it is now ({sorted(missing)[0]!r}); "
+        raise InputError(f"records={path} do not hold the arms of {claim.name} as it is now ({min(missing)!r}); "
                          f"run `fastssl claim {claim.name}` again")  # fmt: skip
-    return Judged(claim, form, judge(form.effects, runs))
+    return Judged(claim, form, runs, judge(form.effects, runs))
 
 
 def _toy_records(

@@ -20,7 +20,7 @@ def states(roots: Sequence[Path]) -> list[dict[str, str]]:
 
 def _state(claim: Claim, roots: Sequence[Path]) -> str:
     paths = [path for root in roots if root.is_dir() for path in sorted(root.rglob(f"{claim.name}.jsonl"))]
-    return "; ".join(map(lambda path: _on(claim, path), paths)) or "not run"
+    return "; ".join(_on(claim, path) for path in paths) or "not run"
 
 
 def _on(claim: Claim, path: Path) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {
     "methods": "the methods, their papers, and what a step of each costs",
     "compare": "train several recipes for the same time, and compare",
     "sweep": "train recipes over a grid, a list or draws of their fields, several at a time",
+    "speedrun": "race to a fixed accuracy: seconds of training clock, several seeds",
     "claim": "run a paper's claim and judge it: PASS, FAIL or UNCLEAR",
     "demo": "train every method on the built-in dataset for a few seconds each, and compare",
     "bench": "time loading, augmentation, steps, writing beside peers and ceilings; compare two commits",

@@ -17,8 +17,6 @@ from fastssl.cli import unknown
 from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
 from fastssl.report.claim_figure import claim_figure
-from fastssl.report.verdict import runs_of
-from fastssl.telemetry.reading import read_records
 
 EXAMPLE = "fastssl claim small-projector    or: fastssl claim --list"
 
@@ -70,8 +68,7 @@ class Command:
         return self._show(console, judge_records(claim, path), path)
 
     def _show(self, console: Console, judged: Judged, path: Path) -> dict[str, Any]:
-        runs = runs_of(read_records([path]))
-        figures = claim_figure(judged.form.panels, judged.form.arms, runs, judged.title, path.with_suffix(""))
+        figures = claim_figure(judged.form.panels, judged.form.arms, judged.runs, judged.title, path.with_suffix(""))
         console.table(("effect", "claimed", "found (95 % interval)", "n", "verdict"), judged.rows)
         console.say(f"{judged.claim.label} {judged.claim.name}: {judged.verdict}")
         console.say(judged.claim.reading)

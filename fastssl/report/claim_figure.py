@@ -70,12 +70,16 @@ def _curves(axis: Any, panel: Any, arms: Sequence[Any], runs: Sequence[Run]) -> 
         own = [run for run in runs if run.arm == arm.name]
         for run in own:
             axis.plot(run.curve(panel.x), [scale * y for y in run.curve(panel.y)], color=colour, alpha=0.3, linewidth=1)
-        length = min(len(run.points) for run in own)
-        mean = lambda name: [sum(run.points[i][name] for run in own) / len(own) for i in range(length)]
-        axis.plot(mean(panel.x), [scale * y for y in mean(panel.y)], "o-", color=colour, markersize=4, label=arm.name)
+        xs, ys = _mean(own, panel.x), [scale * y for y in _mean(own, panel.y)]
+        axis.plot(xs, ys, "o-", color=colour, markersize=4, label=arm.name)
     axis.legend(frameon=False, fontsize=8)
     axis.set_xlabel(panel.x_label)
     axis.set_ylabel(panel.y_label)
+
+
+def _mean(runs: Sequence[Run], name: str) -> list[float]:
+    """Over runs, point by point, as far as every run goes."""
+    return [sum(values) / len(runs) for values in zip(*(run.curve(name) for run in runs))]
 
 
 def _ticks_at_arms(axis: Any, arms: Sequence[Any]) -> None:

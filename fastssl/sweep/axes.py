@@ -51,7 +51,9 @@ def parse_axis(text: str) -> Axis:
     field, equals, values = text.partition("=")
     field = field.strip().replace("-", "_")
     if not equals or not field or not values.strip():
-        raise InputError(f"vary={text!r} names no values; give FIELD=A,B or FIELD=LOW..HIGH/COUNT or FIELD=log:LOW..HIGH")
+        raise InputError(
+            f"vary={text!r} names no values; give FIELD=A,B or FIELD=LOW..HIGH/COUNT or FIELD=log:LOW..HIGH"
+        )
     if found := _RANGE.fullmatch(values.strip()):
         return _ranged(field, text, **found.groupdict())
     return Axis(field, tuple(_value(part) for part in _split(values)))
@@ -70,11 +72,11 @@ def recipes_over(
         raise InputError(f"samples={samples} draws no value of {random[0].field}; give how many, as in --samples 20")
     if samples and not random:
         raise InputError(f"samples={samples} has no effect: no field is random; give one as FIELD=log:LOW..HIGH")
-    recipes = []
-    for base, seed in itertools.product(bases, range(seeds)):
-        for settings in _combinations(axes, samples, draw_seed):
-            recipes.append(_with(dataclasses.replace(base, seed=base.seed + seed), settings))
-    return recipes
+    return [
+        _with(dataclasses.replace(base, seed=base.seed + seed), settings)
+        for base, seed in itertools.product(bases, range(seeds))
+        for settings in _combinations(axes, samples, draw_seed)
+    ]
 
 
 def _combinations(axes: Sequence[Axis], samples: int, draw_seed: int) -> Iterator[dict[str, Any]]:

@@ -112,12 +112,14 @@ def _run_one(
     outcome.state = "running"
     hear()
     with tempfile.TemporaryFile("w+") as complaints:
+        pipe = subprocess.PIPE
         process = subprocess.Popen(
-            _command(cores), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True, env=environment
-        )  # fmt: skip
+            _command(cores), stdin=pipe, stdout=pipe, stderr=complaints, text=True, env=environment
+        )
         watcher = threading.Thread(target=_end_when, args=(stop, process), daemon=True)
         watcher.start()
-        assert process.stdin is not None and process.stdout is not None, "both are pipes"
+        assert process.stdin is not None, "a pipe"
+        assert process.stdout is not None, "a pipe"
         try:
             with process.stdin:
                 process.stdin.write(json.dumps(job | {"recipe": outcome.recipe.to_json()}))
