@@ -255,8 +255,9 @@ def claims_text(results: Path, folder: Path) -> str:
         claim, code, cores = judged.claim, record["code"], record["host"]["cores"]
         parts += [
             f"## {claim.label} {claim.name}: {judged.verdict}",
-            f"{claim.says} ({claim.paper}) {judged.form.setting}; {judged.num_seeds} seeds; "
-            f"{record['device']['name']}, {cores} core{'s' * (cores != 1)} a run; `{record['case']['command']}` at {code['commit']}.",
+            f"{claim.says} ({claim.paper})",
+            f"{judged.form.setting}; {judged.num_seeds} seeds; {record['device']['name']}, {cores} "
+            f"core{'s' * (cores != 1)} a run; `{record['case']['command']}` at {code['commit'][:7]}.",
             markdown(("effect", "claimed", "found (95 % interval)", "n", "verdict"), judged.rows),
             *pictures(path, results, folder),
             claim.reading,

@@ -47,7 +47,7 @@ def _gpu(target: float, epochs: int) -> Recipe:
 
 LADDERS: dict[str, dict[str, dict[float, Callable[[], Recipe]]]] = {
     "cifar10": {
-        "cpu": {50: lambda: _cpu(50, 2), 60: lambda: _cpu(60, 12), 65: lambda: _cpu(65, 40)},
+        "cpu": {50: lambda: _cpu(50, 2), 60: lambda: _cpu(60, 16), 65: lambda: _cpu(65, 60)},
         "gpu": {80: lambda: _gpu(80, 20), 85.6: lambda: _gpu(85.6, 50), 90: lambda: _gpu(90, 200),
                 91.7: lambda: _gpu(91.7, 500)},
     },
