@@ -14,7 +14,7 @@ ARM = "DIET"
 
 
 def _correlation(seen: Seen) -> float:
-    return float(spearmanr(seen[ARM].curve("loss"), seen[ARM].curve("ridge"))[0])
+    return float(spearmanr(seen[ARM].curve("loss"), seen[ARM].curve("ridge"))[0])  # pyright: ignore[reportArgumentType]
 
 
 def _form(base: Recipe, probes: int, setting: str) -> Form:
