@@ -3,7 +3,8 @@
 #
 #   benchmarks/gpu_suite.sh [--quick] [PIECE ... | all] ...
 #
-# Pieces: environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods.
+# Pieces: environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods
+# claims speedrun.
 # They can be chosen; each ends within PIECE_S seconds. A piece that fails is named at the end, and the others still
 # run. At most eight files are left under $OUT. DEVICE=cpu runs the same steps on a CPU, to try the script itself.
 #
@@ -13,16 +14,18 @@
 #   WHEELS   a folder made by prepare_offline.sh: its wheels are installed beside PYTHON's packages, its betons are used
 #            (of an archive of CIFAR-10 the betons are written first)
 #   BUDGET_S seconds of training clock per recipe               (120, quick 5)
+#   CLAIMS   which claims, in this order                        (C0 C7 C1 C2 C4 C5 C6 C13 C14 C15 C16 C18, quick C8)
+#   TARGETS  rungs of the speedrun                              (80 85.6, quick the CPU's 50)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 OUT=${OUT:-runs/gpu-suite} DEVICE=${DEVICE:-cuda} PIECE_S=${PIECE_S:-540} WHEELS=${WHEELS:-}
 PYTHON=${PYTHON:-$([[ -x .venv/bin/python ]] && echo .venv/bin/python || command -v python3)}
-ALL=(environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods) QUICK="" PIECES=()
+ALL=(environment parity load scaling step32 step224 losses augment blurred operations32 operations224 train methods claims speedrun) QUICK="" PIECES=()
 for word in "$@"; do
   case $word in
     --quick) QUICK=--quick ;;
-    environment | parity | load | scaling | step32 | step224 | losses | augment | blurred | operations32 | operations224 | train | methods) PIECES+=("$word") ;;
+    environment | parity | load | scaling | step32 | step224 | losses | augment | blurred | operations32 | operations224 | train | methods | claims | speedrun) PIECES+=("$word") ;;
     all) PIECES+=("${ALL[@]}") ;;
     *) echo "gpu_suite: '$word' is no piece; give ${ALL[*]} or all" >&2; exit 2 ;;
   esac
@@ -114,6 +117,31 @@ scaling() {
   CUDA_VISIBLE_DEVICES="" "$PYTHON" -m benchmarks.bench_loaders $QUICK --cache "$SCRATCH/stored" --records "$OUT/load.jsonl" \
     --cases jpeg-2x224 --contestants crops threads decode huffman --threads 1 4 "$(nproc)" >>"$OUT/bench.log" 2>&1 || code=1
   tail -n 30 "$OUT/bench.log"
+  return $code
+}
+
+# Claims in turn, as many as the time allows; their records leave as one archive of a file each.
+claims() {
+  local code=0 form=cpu claim
+  [[ $DEVICE == cuda ]] && form=gpu
+  for claim in ${CLAIMS:-$([[ $QUICK ]] && echo C8 || echo C0 C7 C1 C2 C4 C5 C6 C13 C14 C15 C16 C18)}; do
+    "$PYTHON" -m fastssl.cli claim "$claim" --on "$form" ${QUICK:+--seeds 1} --out "$SCRATCH/claims" >>"$OUT/claims.log" 2>&1 || code=1
+    tar czf "$OUT/claims.tgz" -C "$SCRATCH/claims" --exclude runs .  # after each: the next may be cut off
+  done
+  grep -E "^C[0-9]+ .*: (PASS|FAIL|UNCLEAR)$" "$OUT/claims.log"
+  return $code
+}
+
+# Races to a target, three seeds each; every finished run is kept, also of a race that is cut off.
+speedrun() {
+  local code=0 ladder=cpu target
+  [[ $DEVICE == cuda && ! $QUICK ]] && ladder=gpu
+  for target in ${TARGETS:-$([[ $QUICK ]] && echo 50 || echo 80 85.6)}; do
+    "$PYTHON" -m fastssl.cli speedrun cifar10 --target "$target" --on "$ladder" ${QUICK:+--seeds 1} \
+      --out "$SCRATCH/speedrun" >>"$OUT/speedrun.log" 2>&1 || code=1
+    cat "$SCRATCH"/speedrun/*/records.jsonl >"$OUT/speedrun.jsonl"
+  done
+  tail -n 20 "$OUT/speedrun.log"
   return $code
 }
 

@@ -29,5 +29,6 @@ def _on(claim: Claim, path: Path) -> str:
     except InputError as error:
         return f"unreadable: {error}"
     record = read_records([path])[0]
-    cores = f", {record['host']['cores']} cores" if record["device"]["kind"] == "cpu" else ""
+    count = record["host"]["cores"]
+    cores = f", {count} core{'s' * (count != 1)}" if record["device"]["kind"] == "cpu" else ""
     return f"{judged.verdict} on {record['device']['name']}{cores}, {judged.num_seeds} seeds"

@@ -78,7 +78,8 @@ class Command:
 
     def _list(self, console: Console) -> dict[str, Any]:
         rows = states([self.records, self.out])
-        console.table(("", "claim", "paper", "says", "state"), [tuple(row.values()) for row in rows])
+        shown = ("number", "claim", "paper", "state")
+        console.table(shown, [tuple(row[name] for name in shown) for row in rows])
         return {"ok": True, "claims": rows}
 
     def _named(self, name: str) -> str:
