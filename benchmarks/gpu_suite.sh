@@ -217,7 +217,7 @@ END
   return $code
 }
 
-export -f environment parity run_tests load scaling step step32 step224 losses measure augment blurred operations32 operations224 train methods
+export -f environment parity run_tests load scaling step step32 step224 losses measure augment blurred operations32 operations224 train methods claims speedrun
 export OUT DEVICE PYTHON QUICK SCRATCH BETONS BUDGET_S PIECE_S
 FAILED=()
 for piece in "${PIECES[@]}"; do
