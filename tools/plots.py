@@ -68,6 +68,7 @@ LABELS = dict.fromkeys(
     (
         "train/cpu-amd-epyc-2core/cifar10-ten-minutes",
         "train/cpu-amd-epyc-1core/cifar10-three-minutes",
+        "train/cpu-intel-xeon-processor-2core/cifar10-speedrun",
         "train/nvidia-h200/cifar10-eight-seconds",
     ),
     "CIFAR-10 (JPEG)",
