@@ -23,12 +23,13 @@ from fastssl.errors import InputError
 
 NUM_SAMPLES = 400
 SERVER = """
-import json, os, resource, sys, time
+import json, os, resource, signal, sys, time
 import numpy as np
 import fastssl.data.pack as pack
 from fastssl.data.arrays import array_source
 from fastssl.data.pack import write_beton
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 pack.PROGRESS_EVERY = 8
 images = np.random.default_rng(1).integers(0, 256, ({n}, 24, 24, 3), dtype=np.uint8)
 
