@@ -1,7 +1,8 @@
 """The recipes that claims start from: small enough for two CPU cores, and for a few minutes of one GPU.
 
-On a CPU: nano on views of 16 px, of which a core trains some thousand a second. On a GPU: micro at 32 px. Rates and
-temperatures come from docs/log.md: chosen on a held-out tenth of the training images.
+On a CPU: nano on views of 16 px, of which a core trains some thousand a second. On a GPU: micro at 32 px. SimCLR's
+temperature was chosen on a held-out tenth of the training images (docs/speedrun.md), its rate between the two that did
+best there; the other methods take the same rate, and nothing was searched for them or for the GPU.
 """
 
 from dataclasses import replace

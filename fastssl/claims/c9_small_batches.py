@@ -9,7 +9,7 @@ from fastssl.report.verdict import Band, Effect
 
 CPU_RATES = {25: 1e-3, 100: 2e-3, 400: 4e-3}
 GPU_RATES = {32: 5e-4, 128: 1e-3, 512: 2e-3, 2048: 4e-3}
-"""Of AdamW, by the square root of the batch from the rate of the base recipe, which was chosen on held-out images."""
+"""Of AdamW, by the square root of the batch from the rate of the base recipe; not searched."""
 
 
 def _form(base: Recipe, rates: dict[int, float], setting: str) -> Form:

@@ -21,7 +21,7 @@ from fastssl.sweep import Outcome, Slots, run_pool
 from fastssl.telemetry.clock import Clock
 from fastssl.telemetry.files import write_atomically
 from fastssl.telemetry.reading import read_records
-from fastssl.telemetry.records import new_record
+from fastssl.telemetry.records import new_record, record_id
 from fastssl.toy import ToyConfig, ToyResult, run_toy
 
 SUITE = "claim"
@@ -142,7 +142,7 @@ def _of_toy(claim: Claim, machine: Machine, arm: str, result: ToyResult, seconds
             case={**_about(claim, machine, arm), "seed": config.seed, "step": point.step,
                   "final": point.step == config.steps, "config": dataclasses.asdict(config)},
             scope=["augment", "train_step"],
-            clock={**Clock("cpu").record(), "train_s": seconds * point.step / config.steps},
+            clock={**Clock("cpu").record(), "train_s": seconds},  # of the whole run: its points are not timed
             budget={"gpu_h": None, "views": images * config.views, "images": images, "steps": point.step,
                     "flops": None, "joules": None},
             metrics={"captured": point.captured, "effective_rank": point.effective_rank, "loss": point.loss},
@@ -177,6 +177,7 @@ def _train_records(
         for record in records:
             record["suite"] = SUITE
             record["case"] |= _about(claim, machine, arm.name)
+            record["id"] = record_id(record)
             yield record
 
 

@@ -1,16 +1,15 @@
 """Train several recipes for the same time, probe them, draw accuracy against compute."""
 
 import dataclasses
-import fnmatch
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from fastssl.cli import unknown
 from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
+from fastssl.cli.recipe_names import recipe_names
 from fastssl.compare import Comparison, budgeted, compare
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
@@ -37,24 +36,13 @@ class Command:
 
     def run(self, console: Console) -> dict[str, Any]:
         self._check()
-        arms = [self._arm(name, seed) for seed in range(self.seeds) for name in self._names()]
+        arms = [self._arm(name, seed) for seed in range(self.seeds) for name in recipe_names(self.recipes)]
         with console.progress("compare", "‰") as update:
             result = compare(
                 arms, self.out, margin=self.margin, fresh=self.fresh, say=console.say,
                 progress=lambda share: update(round(1000 * share), 1000),
             )  # fmt: skip
         return show(console, result)
-
-    def _names(self) -> list[str]:
-        names: list[str] = []
-        for pattern in self.recipes:
-            found = fnmatch.filter(RECIPES, pattern)
-            if not found:
-                raise WrongUse(unknown("recipe", pattern, list(RECIPES)))
-            names += found
-        if not names:
-            raise WrongUse("recipes= names nothing to train; give names or a pattern like 'cifar10-nano-*'")
-        return list(dict.fromkeys(names))
 
     def _check(self) -> None:
         if not self.seconds > 0:

@@ -6,7 +6,6 @@ again in the same words.
 """
 
 import dataclasses
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from fastssl.cli import unknown
 from fastssl.cli.console import Console
 from fastssl.cli.parse import WrongUse
+from fastssl.cli.recipe_names import recipe_names
 from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.recipes import RECIPES
@@ -84,7 +83,7 @@ class Command:
         self._check()
         try:
             axes = [parse_axis(text) for text in self.vary]
-            bases = [self._shaped(RECIPES[name](), axes) for name in self._names()]
+            bases = [self._shaped(RECIPES[name](), axes) for name in recipe_names(self.recipes)]
             recipes = recipes_over(bases, axes, samples=self.samples, seeds=self.seeds, draw_seed=self.draw_seed)
         except InputError as error:
             raise WrongUse(str(error)) from None
@@ -102,17 +101,6 @@ class Command:
             length["data"] = dataclasses.replace(recipe.data, holdout=self.holdout)
             length["probe"] = dataclasses.replace(recipe.probe, test_split="val")
         return dataclasses.replace(recipe, **length)
-
-    def _names(self) -> list[str]:
-        names: list[str] = []
-        for pattern in self.recipes:
-            found = fnmatch.filter(RECIPES, pattern)
-            if not found:
-                raise WrongUse(unknown("recipe", pattern, list(RECIPES)))
-            names += found
-        if not names:
-            raise WrongUse("recipes= names nothing to train; give names or a pattern like 'cifar10-nano-*'")
-        return list(dict.fromkeys(names))
 
     def _check(self) -> None:
         if self.epochs is not None and self.seconds is not None:

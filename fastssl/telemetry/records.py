@@ -14,7 +14,7 @@ from fastssl.telemetry import environment
 from fastssl.telemetry.reading import read_records
 from fastssl.telemetry.schema import SCHEMA, validate, without_paths
 
-__all__ = ["append_record", "new_record", "read_records"]
+__all__ = ["append_record", "new_record", "read_records", "record_id"]
 
 _PROCESS_STARTED_UTC = datetime.now(timezone.utc).isoformat(timespec="seconds")
 
@@ -67,9 +67,15 @@ def new_record(
         "started_utc": started_utc or _PROCESS_STARTED_UTC,
     }
     record = _plain(record)
-    record["id"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+    record["id"] = record_id(record)
     validate(record)
     return record
+
+
+def record_id(record: dict[str, Any]) -> str:
+    """Hash of everything in a record but its id."""
+    content = {name: value for name, value in record.items() if name != "id"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def append_record(path: Path, record: dict[str, Any]) -> None:
