@@ -1,9 +1,10 @@
 """Recipes tuned for seconds to a target: the ladders of `fastssl speedrun`, one per machine kind.
 
 A rung is the accuracy of a linear probe (closed-form ridge, one plain view, final weights) that every seed must reach.
-The CPU ladder's settings were chosen at two epochs on a held-out tenth of the training images (`fastssl sweep --holdout .1`,
-docs/speedrun.md); the epochs of its rungs 60 and 65 are guesses. Rungs of the GPU ladder are Agrawal 2023's points (85.6 % in 20, 91.7 % in 198 A100-minutes) and two
-between; their recipes are starting points that nobody has timed yet.
+The CPU ladder's settings were chosen at two epochs on a held-out tenth of the training images, by
+`fastssl sweep --holdout .1` (docs/speedrun.md); the epochs of its rungs 60 and 65 are guesses. Rungs of the GPU ladder
+are Agrawal 2023's points (85.6 % in 20, 91.7 % in 198 A100-minutes) and two more; their recipes are starting points
+that nobody has timed yet.
 """
 
 from collections.abc import Callable

@@ -14,6 +14,7 @@ from fastssl.errors import InputError
 from fastssl.recipe import Recipe
 from fastssl.report.claim_figure import claim_figure
 from fastssl.report.verdict import Band, Effect, Point, Run
+from fastssl.telemetry.records import read_records, record_id
 from fastssl.toy import ToyConfig
 
 FORMS = [pytest.param(claim, machine, id=f"{claim.label}-{machine}")
@@ -83,6 +84,8 @@ def test_claim_is_run_recorded_and_judged(tmp_path):
     judged = judge_records(claim, path)
     assert judged.verdict == "PASS"
     assert judged.num_seeds == 2
+    records = read_records([path])
+    assert [record["id"] for record in records] == [record_id(record) for record in records]
     assert [state for _, _, state in told[-1]] == ["done"] * 4
     assert judge_records(toy_claim(Band(low=1.1)), path).verdict == "FAIL"
 
@@ -104,6 +107,8 @@ def test_trained_arms_become_records_with_their_arm(tiny_dataset, tmp_path):
     claim = Claim(number=98, name="tiny-claim", paper="p", says="s", reading="r", cpu=lambda: form, gpu=lambda: form)
     judged = judge_records(claim, run_claim(claim, "cpu", tmp_path, parallel=1))
     assert judged.found[0].values == (1.5, 1.5)
+    records = read_records([tmp_path / "tiny-claim.jsonl"])
+    assert [record["id"] for record in records] == [record_id(record) for record in records]
     assert judged.verdict == "PASS"
 
 
